@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Module CBPF: what Swift sees of libbpf, of the shim, and of the map layouts. */
+#ifndef CBPF_H
+#define CBPF_H
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <linux/bpf.h>
+
+#include "layout/address.h"
+#include "layout/conntrack.h"
+#include "layout/counter.h"
+#include "layout/endpoint.h"
+#include "layout/service.h"
+#include "layout/settings.h"
+
+#endif

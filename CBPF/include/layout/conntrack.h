@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+#ifndef MARTLET_LAYOUT_CONNTRACK_H
+#define MARTLET_LAYOUT_CONNTRACK_H
+
+#ifdef __bpf__
+#include <linux/bpf.h>
+#endif
+#include "layout/address.h"
+
+/*
+ * One direction of a flow as it is seen on the wire where the hook is: before translation. The other direction's key
+ * is the translated tuple of the entry, reversed.
+ */
+struct flow_tuple {
+	struct ip_address source;
+	struct ip_address destination;
+	__be16 source_port; /* ICMP echo: the identifier, in both ports */
+	__be16 destination_port;
+	__u8 protocol; /* IPPROTO_* */
+	__u8 zone;     /* 0; others for overlapping address spaces */
+	__u8 reserved[2];
+};
+
+enum flow_state {
+	FLOW_NEW = 0,	      /* only the opener has spoken */
+	FLOW_REPLIED = 1,     /* the other side has answered */
+	FLOW_ESTABLISHED = 2, /* the opener has answered the answer: confirmed */
+	FLOW_CLOSING = 3,     /* TCP: one side has sent FIN; SCTP: SHUTDOWN */
+	FLOW_CLOSED = 4,      /* TCP: both have sent FIN, or one RST; SCTP: SHUTDOWN COMPLETE or ABORT */
+};
+
+enum flow_flag {
+	FLOW_OPENER = 1 << 0,		   /* this half is the direction of the flow's first packet */
+	FLOW_REWRITE_SOURCE = 1 << 1,	   /* source address or port differ from the key's */
+	FLOW_REWRITE_DESTINATION = 1 << 2, /* likewise the destination */
+	FLOW_TO_HOST = 1 << 3,		   /* deliver through the host's own stack */
+	FLOW_FIN = 1 << 4,		   /* a FIN has been seen in this direction */
+};
+
+/* One half of a flow: all that a packet of this direction needs. */
+struct flow {
+	struct ip_address source; /* of the packet once translated */
+	struct ip_address destination;
+	__be16 source_port;
+	__be16 destination_port;
+	__u16 flags; /* enum flow_flag */
+	__u8 state;  /* enum flow_state; the same in both halves */
+	__u8 reserved;
+	__u32 endpoint;	      /* slot in `endpoints` of the pod that receives, 0: none */
+	__u32 input_ifindex;  /* the only interface such packets may come from, 0: any */
+	__u32 service;	      /* id of the service port that chose the backend, 0: none */
+	__u32 output_ifindex; /* cached next hop: interface, 0: not cached */
+	__u32 route_generation;
+	__u8 output_destination_mac[6];
+	__u8 output_source_mac[6];
+	__u32 policy_generation; /* that gave the verdict */
+	__u32 next_sequence;	 /* TCP: one past the highest sequence number seen in this direction, host order */
+	__u64 created;		 /* nanoseconds of CLOCK_MONOTONIC */
+	__u64 last_seen;	 /* likewise; the flow is idle when both halves are */
+	__u64 packets;
+	__u64 bytes; /* from the network header on */
+};
+
+/*
+ * Map `flows`: confirmed flows. Hash, entries allocated as needed. The opener's half carries the timer that expires
+ * both.
+ */
+struct confirmed_flow {
+	struct flow flow;
+#ifdef __bpf__
+	struct bpf_timer expiry;
+#else
+	__u64 expiry[2]; /* the kernel's struct bpf_timer; user space reads zeros */
+#endif
+};
+
+#endif

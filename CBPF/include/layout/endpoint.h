@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+#ifndef MARTLET_LAYOUT_ENDPOINT_H
+#define MARTLET_LAYOUT_ENDPOINT_H
+
+#include "layout/address.h"
+
+enum address_kind {
+	ADDRESS_UNKNOWN = 0,
+	ADDRESS_LOCAL_POD = 1,	/* `index` is its slot in `endpoints` */
+	ADDRESS_THIS_NODE = 2,	/* an address of this node */
+	ADDRESS_OTHER_NODE = 3, /* an address of another node of the cluster */
+	ADDRESS_SERVICE = 4,	/* a cluster IP: a port of it without a frontend is refused */
+};
+
+/* Map `addresses`: hash by struct ip_address. What an address is to this node. */
+struct address_entry {
+	__u32 kind;  /* enum address_kind */
+	__u32 index; /* by kind; else 0 */
+};
+
+/* Map `endpoints`: array of the pods of this node. Slot 0 is never used, so that 0 can mean "none". */
+struct endpoint {
+	__u32 ifindex; /* host side of the pod's veth; 0: slot is free */
+	__u32 flags;   /* reserved, 0 */
+};
+
+enum prefix_flag {
+	PREFIX_SERVICE = 1 << 0,   /* a service range: drop what has no frontend */
+	PREFIX_POD = 1 << 1,	   /* a pod range of the cluster */
+	PREFIX_LOCAL_POD = 1 << 2, /* the pod range of this node */
+};
+
+/* Map `prefixes`: longest-prefix match by struct ip_prefix. */
+struct prefix_entry {
+	__u32 flags; /* enum prefix_flag */
+	__u32 index; /* reserved, 0 */
+};
+
+#endif

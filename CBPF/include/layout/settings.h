@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+#ifndef MARTLET_LAYOUT_SETTINGS_H
+#define MARTLET_LAYOUT_SETTINGS_H
+
+#include "layout/address.h"
+
+/* Map `settings`: array of one. What changes while the programs run; only new flows read it. */
+struct settings {
+	struct ip_address node4; /* this node's IPv4 address, ::ffff:0.0.0.0 if it has none */
+	struct ip_address node6; /* this node's IPv6 address, :: if it has none */
+	__u32 route_generation;	 /* bumped at each change of routes or neighbours: cached next hops expire */
+	__u32 policy_generation; /* reserved for policy */
+};
+
+#endif

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The host compiler's view of the layouts; the BPF compiler checks the same headers with -Wpadded. */
+#include "cbpf.h"
+
+_Static_assert(sizeof(struct ip_address) == 16, "ip_address");
+_Static_assert(sizeof(struct ip_prefix) == 20, "ip_prefix");
+_Static_assert(sizeof(struct frontend_key) == 24, "frontend_key");
+_Static_assert(sizeof(struct frontend) == 40, "frontend");
+_Static_assert(sizeof(struct backend) == 24, "backend");
+_Static_assert(sizeof(struct source_range_key) == 24, "source_range_key");
+_Static_assert(sizeof(struct affinity_key) == 24, "affinity_key");
+_Static_assert(sizeof(struct affinity) == 32, "affinity");
+_Static_assert(sizeof(struct address_entry) == 8, "address_entry");
+_Static_assert(sizeof(struct endpoint) == 8, "endpoint");
+_Static_assert(sizeof(struct prefix_entry) == 8, "prefix_entry");
+_Static_assert(sizeof(struct counter_value) == 16, "counter_value");
+_Static_assert(sizeof(struct settings) == 40, "settings");
+_Static_assert(sizeof(struct flow_tuple) == 40, "flow_tuple");
+_Static_assert(sizeof(struct flow) == 112, "flow");
+_Static_assert(sizeof(struct confirmed_flow) == 128, "confirmed_flow");
