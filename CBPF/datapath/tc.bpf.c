@@ -3,7 +3,7 @@
 #include <bpf/bpf_helpers.h>
 #include "layout/conntrack.h"
 
-char license[] SEC("license") = "GPL";
+const char datapath_license[] SEC("license") = "GPL";
 
 SEC("tc") int from_pod(struct __sk_buff *skb)
 {
