@@ -45,12 +45,13 @@ let package = Package(
     .target(name: "BPF", dependencies: ["CBPF"]),
     .target(name: "BPFTesting", dependencies: ["BPF", "CBPF", "Networking"]),
     .target(name: "Networking"),
+    .target(name: "Netlink", dependencies: ["Networking"]),
     .target(name: "Model", dependencies: ["Networking"]),
     .target(name: "Services", dependencies: ["BPF", "CBPF", "Model", "Networking"]),
     .target(
       name: "DataPlane",
       dependencies: [
-        "BPF", "BPFPrograms", "CBPF", "Model", "Networking", "Services",
+        "BPF", "BPFPrograms", "CBPF", "Model", "Netlink", "Networking", "Services",
         .product(name: "Logging", package: "swift-log"),
       ]),
     .target(
@@ -70,6 +71,7 @@ let package = Package(
       path: "Examples/martlet"),
     .testTarget(name: "BPFTests", dependencies: ["BPF", "BPFTesting", "CBPF"]),
     .testTarget(name: "NetworkingTests", dependencies: ["Networking", "BPFTesting"]),
+    .testTarget(name: "NetlinkTests", dependencies: ["Netlink", "Networking", "BPFTesting"]),
     .testTarget(name: "ServicesTests", dependencies: ["Services", "Model", "Networking", "BPF", "BPFTesting"]),
     .testTarget(name: "KubernetesTests", dependencies: ["Kubernetes", "Model", "Networking"]),
     .testTarget(name: "DataPlaneTests", dependencies: ["DataPlane", "Services", "Model", "Networking", "BPF", "BPFTesting"]),
