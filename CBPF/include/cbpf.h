@@ -15,4 +15,6 @@
 #include "layout/service.h"
 #include "layout/settings.h"
 
+#include "shim/error.h"
+
 #endif
