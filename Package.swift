@@ -73,6 +73,7 @@ let package = Package(
     .testTarget(name: "BPFTests", dependencies: ["BPF", "BPFTesting", "CBPF"]),
     .testTarget(name: "BPFTestingTests", dependencies: ["BPFTesting", "Networking"]),
     .testTarget(name: "NetworkingTests", dependencies: ["Networking", "BPFTesting"]),
+    .testTarget(name: "ModelTests", dependencies: ["Model", "Networking"]),
     .testTarget(name: "NetlinkTests", dependencies: ["Netlink", "Networking", "BPFTesting"]),
     .testTarget(name: "ServicesTests", dependencies: ["Services", "Model", "Networking", "BPF", "BPFTesting"]),
     .testTarget(name: "KubernetesTests", dependencies: ["Kubernetes", "Model", "Networking"]),

@@ -1,0 +1,53 @@
+import Networking
+
+/// What a node's data plane is told once, as opposed to the cluster's state, which changes.
+public struct Configuration: Hashable, Sendable {
+  /// The name of the node it runs on, as ``Node/name``. Decides what is local.
+  public var nodeName: String
+  /// Ranges from which cluster IPs are allocated. What is sent to an address in them that no service has is dropped,
+  /// lest it loop between nodes and routers.
+  public var serviceCIDRs: [IPPrefix]
+  /// On which of the node's addresses node ports answer.
+  public var nodePortAddresses: NodePortAddresses
+  /// What ``Service/Forwarding/automatic`` stands for. Never itself automatic.
+  public var defaultForwarding: Service.Forwarding
+  /// Which services are this data plane's: those whose ``Service/proxyName`` is this. `nil`: those without.
+  public var proxyName: String?
+  /// Entries in each table of a service with ``Service/LoadBalancing/maglev``: a prime, about a hundred times the
+  /// number of endpoints.
+  public var maglevTableSize: Int
+
+  /// A configuration with these values.
+  public init(
+    nodeName: String, serviceCIDRs: [IPPrefix] = [], nodePortAddresses: NodePortAddresses = .all,
+    defaultForwarding: Service.Forwarding = .tunnel, proxyName: String? = nil, maglevTableSize: Int = 16_381
+  ) {
+    precondition(defaultForwarding != .automatic, "the default cannot defer to the default")
+    self.nodeName = nodeName
+    self.serviceCIDRs = serviceCIDRs
+    self.nodePortAddresses = nodePortAddresses
+    self.defaultForwarding = defaultForwarding
+    self.proxyName = proxyName
+    self.maglevTableSize = maglevTableSize
+  }
+
+  /// On which of a node's addresses node ports answer.
+  public enum NodePortAddresses: Hashable, Sendable {
+    /// On every address of ``Node/addresses``.
+    case all
+    /// On the one address a family by which other nodes know it, ``Node/address(_:)``.
+    case primary
+    /// On those in any of these ranges. A family that no range is of gets no node ports.
+    case within([IPPrefix])
+  }
+
+  /// The addresses of `node` on which node ports answer.
+  public func nodePortAddresses(of node: Node) -> [IPAddress] {
+    switch nodePortAddresses {
+    case .all: node.addresses.map(\.address)
+    case .primary: AddressFamily.allCases.compactMap(node.address)
+    case .within(let prefixes):
+      node.addresses.map(\.address).filter { address in prefixes.contains { $0.contains(address) } }
+    }
+  }
+}
