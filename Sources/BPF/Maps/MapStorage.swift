@@ -1,20 +1,17 @@
-/// How an update treats a key that is, or is not, there already.
-public enum UpdateMode: UInt64, Sendable, CaseIterable {
-  /// Insert or replace (`BPF_ANY`).
-  case set = 0
-  /// Only if the key is absent (`BPF_NOEXIST`).
-  case insert = 1
-  /// Only if the key is present (`BPF_EXIST`).
-  case replace = 2
-}
-
 /// A table from keys to values: a kernel map, or ``MemoryMap`` in tests and in the in-memory data plane.
 ///
 /// This is the seam between what programs the data plane and what stores it: code that is generic over `MapStorage`
-/// never sees a descriptor, and the same conformance suite holds for every implementation. A missing key is `nil` or
-/// `false`, never an error.
+/// never sees a descriptor, and the same conformance suite (`MapRule` of `BPFTesting`) holds for every implementation.
+/// A missing key is `nil` or `false`, never an error.
+///
+/// ```swift
+/// func publish(_ service: Service, in frontends: borrowing some MapStorage<frontend_key, frontend> & ~Copyable)
+///   throws(BPFError)
+/// ```
 public protocol MapStorage<Key, Value>: ~Copyable {
+  /// What an entry is found by. Two keys are the same if all their bytes are, padding included.
   associatedtype Key: BitwiseCopyable
+  /// What an entry holds.
   associatedtype Value: BitwiseCopyable
 
   /// The value of `key`, or `nil` if there is none.
@@ -27,13 +24,15 @@ public protocol MapStorage<Key, Value>: ~Copyable {
   borrowing func remove(_ key: Key) throws(BPFError) -> Bool
   /// Removes `key` and returns what it held.
   borrowing func take(_ key: Key) throws(BPFError) -> Value?
-  /// Stores many pairs with as few calls as the storage allows.
+  /// Stores many pairs, in order, with as few calls as the storage allows. Stops at the first that fails: those before
+  /// it are stored, and the error's hint says how many they are.
   borrowing func update(keys: [Key], values: [Value], mode: UpdateMode) throws(BPFError)
   /// Removes many keys; returns how many of them were there.
   @discardableResult
   borrowing func remove(keys: [Key]) throws(BPFError) -> Int
-  /// Calls `body` for each pair in no particular order. Pairs that are added or removed meanwhile may or may not be
-  /// seen; a pair that stays is seen exactly once unless the table is being changed.
+  /// Calls `body` for each pair in no particular order. Pairs that are added or removed meanwhile, by `body` or by
+  /// others, may or may not be seen; a pair that stays is seen exactly once. A storage that cannot keep this promise
+  /// throws ``BPFError/Kind-swift.struct/stale`` instead of repeating or leaving out pairs.
   borrowing func forEach(_ body: (Key, Value) throws(BPFError) -> Void) throws(BPFError)
 }
 
@@ -49,20 +48,4 @@ extension MapStorage where Self: ~Copyable {
   /// Stores `value` only if `key` is present; throws `notFound` otherwise.
   @inlinable
   public borrowing func replace(_ key: Key, _ value: Value) throws(BPFError) { try update(key, value, mode: .replace) }
-}
-
-/// A table of fixed length whose entries are written in place without system calls: a memory-mapped kernel array, or
-/// ``MemoryArray``.
-///
-/// Stores are plain: a reader in the kernel may see half of one. So write entries that nothing refers to yet, and then
-/// publish them by one update elsewhere.
-public protocol ArrayStorage<Value>: ~Copyable {
-  associatedtype Value: BitwiseCopyable
-
-  /// The number of entries.
-  var count: Int { get }
-  /// The entry at `index`. Precondition: `index` is within `0..<count`.
-  borrowing func read(_ index: Int) -> Value
-  /// Stores `values` from `offset` on. Precondition: they fit.
-  borrowing func write(_ values: [Value], at offset: Int)
 }
