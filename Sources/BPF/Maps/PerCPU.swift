@@ -43,9 +43,9 @@ public struct PerCPU<Value: BitwiseCopyable> {
   init?(filling fill: (UnsafeMutableRawPointer) throws(BPFError) -> Bool) throws(BPFError) {
     count = Self.possibleCPUs
     words = [UInt64](repeating: 0, count: count * Self.stride / 8)
-    let found = try words.withUnsafeMutableBytes { (bytes) throws(BPFError) in
-      guard let base = bytes.baseAddress else { return false }
-      return try fill(base)
+    let found = try words.withUnsafeMutableBufferPointer { (buffer) throws(BPFError) in
+      guard let base = buffer.baseAddress else { return false }
+      return try fill(UnsafeMutableRawPointer(base))
     }
     if !found { return nil }
   }
@@ -118,4 +118,16 @@ enum PerCPULayout {
     precondition(count > 0, "/sys/devices/system/cpu/possible cannot be read: mount sysfs")
     return count
   }()
+}
+
+extension PerCPU {
+  /// Refuses values of another number of processors than the kernel's: it would read beyond the buffer.
+  @inlinable
+  func checkProcessors(operation: String, object: String) throws(BPFError) {
+    guard count == Self.possibleCPUs else {
+      throw BPFError(
+        .invalid, operation: operation, object: object,
+        hint: "\(count) values given; this kernel has \(Self.possibleCPUs) possible processors")
+    }
+  }
 }

@@ -12,7 +12,7 @@ struct MemoryPrefixTable<Key: BitwiseCopyable, Value>: MemoryTable {
   private let capacity: Int
   private let maximumLength = (MemoryLayout<Key>.size - 4) * 8
   private var byLength: [UInt32: [KeyBytes<Key>: Entry]] = [:]
-  private var lengths: [UInt32] = [] // those that occur, longest first
+  private var lengths: [UInt32] = []  // those that occur, longest first
   private var count = 0
 
   init(capacity: Int) {
@@ -46,7 +46,8 @@ struct MemoryPrefixTable<Key: BitwiseCopyable, Value>: MemoryTable {
   mutating func remove(_ key: Key) throws(TableFailure) -> Value? {
     let length = Self.length(key)
     guard length <= maximumLength else { throw .invalid }
-    guard let entry = byLength[length]?.removeValue(forKey: masked(key, to: length)) else { return nil }
+    let slot = masked(key, to: length)
+    guard let entry = byLength[length]?.removeValue(forKey: slot) else { return nil }
     count -= 1
     if byLength[length]?.isEmpty == true {
       byLength[length] = nil
