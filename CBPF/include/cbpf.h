@@ -15,6 +15,12 @@
 #include "layout/service.h"
 #include "layout/settings.h"
 
+#include "shim/atomic.h"
 #include "shim/error.h"
+#include "shim/link.h"
+#include "shim/log.h"
+#include "shim/object.h"
+#include "shim/pin.h"
+#include "shim/uapi.h"
 
 #endif
