@@ -3,6 +3,7 @@
 #ifndef CBPFTESTING_H
 #define CBPFTESTING_H
 
+#include <netinet/in.h>
 #include <sys/types.h>
 
 /*
@@ -24,7 +25,26 @@ int bpftest_enter_network(int fd);
 /* The calling thread's id, as in /proc/self/task. */
 pid_t bpftest_thread_id(void);
 
+/*
+ * Starts `arguments` (searched in PATH, terminated by NULL) in a process group of its own, with these standard streams.
+ * The child's signal mask is empty. Returns its id.
+ */
+pid_t bpftest_spawn(char *const arguments[], int input, int output, int errors);
+
+/* A file in memory, closed on exec. */
+int bpftest_memory_file(void);
+
 /* A descriptor that polls readable once `pid`, a child, has ended. */
 int bpftest_open_process(pid_t pid);
+
+/* Index and Ethernet address of an interface in the calling thread's network namespace. */
+int bpftest_interface(const char *name, unsigned int *index, unsigned char address[6]);
+
+/* Receives a datagram from an IPv6 socket with IPV6_RECVPKTINFO on, and tells whom it came from and was sent to. */
+ssize_t bpftest_receive(int fd, void *buffer, size_t size, struct sockaddr_in6 *from, struct in6_addr *to);
+
+/* Sends a datagram to `to` with `from` as its source address. */
+ssize_t bpftest_send(int fd, const void *buffer, size_t size, const struct in6_addr *from,
+		     const struct sockaddr_in6 *to);
 
 #endif
