@@ -1,11 +1,175 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
-#include <linux/bpf.h>
-#include <bpf/bpf_helpers.h>
-#include "layout/conntrack.h"
+/*
+ * The tc hooks. Every packet takes the same road: parse it, find its flow, and forward it as the flow says. What is out
+ * of the ordinary - a new flow, the begin or end of a connection, an ICMP error, a fragment - goes through slow_path().
+ */
+#include "flow.h"
+#include "forward.h"
+#include "fragment.h"
+#include "icmp_error.h"
+#include "new_flow.h"
+#include "parse.h"
 
 const char datapath_license[] SEC("license") = "GPL";
 
+/* Neighbour discovery and group membership belong to the link; the stack answers them. */
+static __always_inline bool is_link_control(const struct packet *packet)
+{
+	return packet->tuple.protocol == IPPROTO_ICMPV6 &&
+	       ((packet->icmp_type >= ICMPV6_MLD_FIRST && packet->icmp_type <= ICMPV6_DISCOVERY_LAST) ||
+		packet->icmp_type == ICMPV6_MLD2_REPORT);
+}
+
+/* A packet that changes nothing about a confirmed flow, coming from where the flow's packets come from. */
+static __always_inline bool is_ordinary(const struct __sk_buff *skb, const struct packet *packet,
+					const struct flow *flow, enum hook hook)
+{
+	if (packet->fragment != FRAGMENT_NONE || flow->input_ifindex != input_of(skb, hook))
+		return false;
+	switch (packet->tuple.protocol) {
+	case IPPROTO_TCP:
+		return !(packet->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST));
+	case IPPROTO_SCTP:
+		return packet->sctp_chunk == 0 || packet->sctp_chunk == 3;
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		return !packet_is_icmp_error(packet);
+	default:
+		return true;
+	}
+}
+
+/* Records a change of state in both halves, and lets a confirmed flow expire by its new state. */
+static __always_inline void change_state(const struct packet *packet, struct flow *flow, struct flow *other, __u8 state)
+{
+	struct flow_tuple partner = partner_tuple(&packet->tuple, flow);
+
+	flow->state = state;
+	if (other)
+		other->state = state;
+	restart_expiry(flow->flags & FLOW_OPENER ? &packet->tuple : &partner);
+}
+
+/* A new connection on the tuple of one that has ended. */
+static __always_inline bool is_recycled(const struct packet *packet, const struct flow *flow)
+{
+	return packet->tuple.protocol == IPPROTO_TCP && (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN &&
+	       flow->state >= FLOW_CLOSING;
+}
+
+/*
+ * A packet of a known flow that may change it. The half that a flood has evicted from the unconfirmed flows is not
+ * missed: the opener's next packet begins the flow anew.
+ */
+__noinline int continue_flow(struct __sk_buff *skb, const struct packet *packet, struct flow *flow)
+{
+	struct flow_tuple partner;
+	struct flow *other;
+	__u8 state;
+
+	if (!packet || !flow)
+		return -1;
+	partner = partner_tuple(&packet->tuple, flow);
+	other = find_flow(&partner);
+	if (!other || is_recycled(packet, flow) || (is_idle(&packet->tuple, flow) && is_idle(&partner, other))) {
+		remove_flow(&packet->tuple, flow);
+		return -1;
+	}
+	state = next_state(packet, flow, other);
+	touch(packet, flow);
+	if (state != flow->state)
+		change_state(packet, flow, other, state);
+	else if (state == FLOW_REPLIED && flow->flags & FLOW_OPENER)
+		confirm_flow(skb, &packet->tuple);
+	return 0;
+}
+
+static __always_inline int pass_fragment(struct packet *packet)
+{
+	if (packet->fragment == FRAGMENT_FIRST)
+		remember_fragment(packet);
+	else if (packet->fragment == FRAGMENT_LATER)
+		return recall_fragment(packet);
+	return 0;
+}
+
+/*
+ * Packets of flows that are not confirmed, that change their flow, or that have none: VERDICT_PROCEED once their flow
+ * is entered and up to date, or the verdict.
+ */
+__noinline int slow_path(struct __sk_buff *skb, struct packet *packet, __u32 hook)
+{
+	struct flow *flow;
+
+	if (!packet)
+		return drop(skb, COUNTER_DROP_MALFORMED);
+	if (pass_fragment(packet))
+		return drop(skb, COUNTER_DROP_FRAGMENT);
+	if (packet_is_icmp_error(packet))
+		return prepare_icmp_error(skb, packet, hook);
+	flow = find_flow(&packet->tuple);
+	if (flow && flow->input_ifindex != input_of(skb, hook)) {
+		if (!source_valid(skb, packet, hook))
+			return drop(skb, COUNTER_DROP_SOURCE_ADDRESS);
+		/* The sender has moved: to another interface, or the address to another pod. */
+		remove_flow(&packet->tuple, flow);
+		flow = NULL;
+	}
+	if (flow && !continue_flow(skb, packet, flow))
+		return VERDICT_PROCEED;
+	return begin_flow(skb, packet, hook);
+}
+
+static __always_inline int handle(struct __sk_buff *skb, enum hook hook)
+{
+	struct packet packet = {};
+	struct flow *flow;
+	int result;
+
+	if (is_decided(skb))
+		return to_stack(skb);
+	count(skb, COUNTER_FROM_POD + hook);
+	result = parse(skb, &packet);
+	if (result == PARSE_PASS || (result == COUNTER_DROP_NOT_IP && hook != HOOK_FROM_POD))
+		return to_stack(skb);
+	if (result)
+		return drop(skb, result);
+	flow = find_confirmed(&packet.tuple);
+	if (flow && is_ordinary(skb, &packet, flow, hook)) {
+		touch(&packet, flow);
+	} else {
+		if (is_link_control(&packet))
+			return to_stack(skb);
+		result = slow_path(skb, &packet, hook);
+		if (result != VERDICT_PROCEED)
+			return result;
+		flow = packet_is_icmp_error(&packet) ? error_flow() : find_flow(&packet.tuple);
+	}
+	if (!flow)
+		return drop(skb, COUNTER_DROP_CONNTRACK_FULL);
+	return forward(skb, &packet, flow, hook);
+}
+
+/* A packet that a pod sends. */
 SEC("tc") int from_pod(struct __sk_buff *skb)
 {
-	return 0;
+	return handle(skb, HOOK_FROM_POD);
+}
+
+/* A packet that the host's stack sends to a pod. */
+SEC("tc") int to_pod(struct __sk_buff *skb)
+{
+	return handle(skb, HOOK_TO_POD);
+}
+
+/* A packet that arrives at a NIC. */
+SEC("tc") int from_net(struct __sk_buff *skb)
+{
+	return handle(skb, HOOK_FROM_NET);
+}
+
+/* A packet that the host's stack sends through a NIC. */
+SEC("tc") int to_net(struct __sk_buff *skb)
+{
+	return handle(skb, HOOK_TO_NET);
 }

@@ -16,5 +16,5 @@ _Static_assert(sizeof(struct prefix_entry) == 8, "prefix_entry");
 _Static_assert(sizeof(struct counter_value) == 16, "counter_value");
 _Static_assert(sizeof(struct settings) == 40, "settings");
 _Static_assert(sizeof(struct flow_tuple) == 40, "flow_tuple");
-_Static_assert(sizeof(struct flow) == 112, "flow");
-_Static_assert(sizeof(struct confirmed_flow) == 128, "confirmed_flow");
+_Static_assert(sizeof(struct flow) == 120, "flow");
+_Static_assert(sizeof(struct confirmed_flow) == 136, "confirmed_flow");

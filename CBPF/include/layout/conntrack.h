@@ -29,6 +29,21 @@ enum flow_state {
 	FLOW_CLOSED = 4,      /* TCP: both have sent FIN, or one RST; SCTP: SHUTDOWN COMPLETE or ABORT */
 };
 
+/* Protocols by how they time out: rows of `flow_timeouts`. */
+enum flow_protocol {
+	FLOW_PROTOCOL_TCP = 0,
+	FLOW_PROTOCOL_UDP = 1,
+	FLOW_PROTOCOL_SCTP = 2,
+	FLOW_PROTOCOL_ICMP = 3,
+	FLOW_PROTOCOL_OTHER = 4,
+	FLOW_PROTOCOL_COUNT
+};
+
+/* Constant `flow_timeouts`: how long a flow may be idle in each state, nanoseconds. */
+struct flow_timeouts {
+	__u64 state[5]; /* by enum flow_state */
+};
+
 enum flow_flag {
 	FLOW_OPENER = 1 << 0,		   /* this half is the direction of the flow's first packet */
 	FLOW_REWRITE_SOURCE = 1 << 1,	   /* source address or port differ from the key's */
@@ -47,10 +62,12 @@ struct flow {
 	__u8 state;  /* enum flow_state; the same in both halves */
 	__u8 reserved;
 	__u32 endpoint;	      /* slot in `endpoints` of the pod that receives, 0: none */
-	__u32 input_ifindex;  /* the only interface such packets may come from, 0: any */
+	__u32 input_ifindex;  /* where such packets come from: pod's interface; 1 (lo): this node; 0: network */
 	__u32 service;	      /* id of the service port that chose the backend, 0: none */
 	__u32 output_ifindex; /* cached next hop: interface, 0: not cached */
 	__u32 route_generation;
+	__u32 output_mtu; /* of the cached next hop; bytes from the network header on */
+	__u32 reserved2;
 	__u8 output_destination_mac[6];
 	__u8 output_source_mac[6];
 	__u32 policy_generation; /* that gave the verdict */
@@ -72,6 +89,20 @@ struct confirmed_flow {
 #else
 	__u64 expiry[2]; /* the kernel's struct bpf_timer; user space reads zeros */
 #endif
+};
+
+/* Map `fragments`: least-recently-used hash. One datagram that arrives in pieces. */
+struct fragment_key {
+	struct ip_address source;
+	struct ip_address destination;
+	__u32 identification; /* as on the wire */
+	__u8 protocol;
+	__u8 reserved[3];
+};
+
+struct fragment_ports {
+	__be16 source_port;
+	__be16 destination_port;
 };
 
 #endif

@@ -21,7 +21,7 @@ struct address_entry {
 /* Map `endpoints`: array of the pods of this node. Slot 0 is never used, so that 0 can mean "none". */
 struct endpoint {
 	__u32 ifindex; /* host side of the pod's veth; 0: slot is free */
-	__u32 flags;   /* reserved, 0 */
+	__u32 mtu;     /* of the pod's interface, bytes from the network header on */
 };
 
 enum prefix_flag {

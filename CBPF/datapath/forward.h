@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* Sending a packet of a known flow on its way. */
+#ifndef MARTLET_FORWARD_H
+#define MARTLET_FORWARD_H
+
+#include "flow.h"
+#include "reply.h"
+#include "rewrite.h"
+#include "verdict.h"
+
+#ifndef AF_INET
+#define AF_INET	 2
+#define AF_INET6 10
+#endif
+
+static __always_inline struct settings *current_settings(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&settings, &zero);
+}
+
+/*
+ * A cached next hop lasts until user space sees routes or neighbours change, and about a second at most: one packet a
+ * second takes the kernel's own path, which keeps the neighbour's entry alive and works with no agent running.
+ */
+static __always_inline __u32 route_epoch(void)
+{
+	struct settings *current = current_settings();
+
+	return (current ? current->route_generation : 0) + (__u32)(now() >> 30);
+}
+
+/* The longest packet that this buffer becomes on the wire, from the network header on. */
+static __always_inline __u32 wire_length(const struct __sk_buff *skb, const struct packet *packet)
+{
+	if (!skb->gso_size)
+		return packet->l3_length;
+	return skb->gso_size + (packet->l4 - packet->l3) + sizeof(struct tcphdr);
+}
+
+static __always_inline struct ip_address own_address(const struct packet *packet)
+{
+	struct settings *current = current_settings();
+	struct ip_address none = {};
+
+	if (!current)
+		return none;
+	return packet->family == 4 ? current->node4 : current->node6;
+}
+
+/* TTL ran out here: an error from this node, as a router sends it. */
+__noinline int reply_time_exceeded(struct __sk_buff *skb, const struct packet *packet, __u32 hook)
+{
+	struct icmp_error error = {
+		.type4 = ICMP_TIME_EXCEEDED,
+		.type6 = ICMPV6_TIME_EXCEEDED,
+	};
+
+	if (!packet || packet_is_icmp_error(packet) || packet->fragment == FRAGMENT_LATER)
+		return drop(skb, COUNTER_DROP_TTL);
+	count(skb, COUNTER_DROP_TTL);
+	error.source = own_address(packet);
+	return reply_with_icmp(skb, packet, &error, hook);
+}
+
+/* The packet does not fit the next hop: an error from whom the sender believes to talk to. */
+__noinline int reply_too_big(struct __sk_buff *skb, const struct packet *packet, __u32 mtu, __u32 hook)
+{
+	struct icmp_error error = {
+		.type4 = ICMP_DEST_UNREACH,
+		.code4 = ICMP_FRAG_NEEDED,
+		.type6 = ICMPV6_PACKET_TOO_BIG,
+		.mtu = mtu,
+	};
+
+	if (!packet || packet_is_icmp_error(packet) || packet->fragment == FRAGMENT_LATER)
+		return drop(skb, COUNTER_DROP_TOO_BIG);
+	count(skb, COUNTER_DROP_TOO_BIG);
+	error.source = packet->tuple.destination;
+	return reply_with_icmp(skb, packet, &error, hook);
+}
+
+/* May a router cut this packet up? Then the stack, which can, forwards it. */
+static __always_inline bool may_fragment(struct __sk_buff *skb, const struct packet *packet)
+{
+	struct iphdr *ip;
+
+	if (packet->family == 6)
+		return false;
+	ip = packet_bytes(skb, packet->l3, sizeof(*ip));
+	return ip && !(ip->frag_off & bpf_htons(0x4000));
+}
+
+static __always_inline int write_link_addresses(struct __sk_buff *skb, const struct flow *flow)
+{
+	struct ethhdr *link = packet_bytes(skb, 0, sizeof(*link));
+
+	if (!link)
+		return -1;
+	__builtin_memcpy(link->h_dest, flow->output_destination_mac, ETH_ALEN);
+	__builtin_memcpy(link->h_source, flow->output_source_mac, ETH_ALEN);
+	return 0;
+}
+
+static __always_inline void fill_route_query(struct bpf_fib_lookup *query, const struct __sk_buff *skb,
+					     const struct packet *packet, const struct flow *flow)
+{
+	query->ifindex = skb->ifindex;
+	query->l4_protocol = packet->tuple.protocol;
+	query->sport = flow->source_port;
+	query->dport = flow->destination_port;
+	query->tot_len = skb->gso_size ? 0 : packet->l3_length;
+	if (packet->family == 4) {
+		query->family = AF_INET;
+		query->ipv4_src = address_to_v4(flow->source);
+		query->ipv4_dst = address_to_v4(flow->destination);
+	} else {
+		query->family = AF_INET6;
+		__builtin_memcpy(query->ipv6_src, &flow->source, 16);
+		__builtin_memcpy(query->ipv6_dst, &flow->destination, 16);
+	}
+}
+
+static __always_inline void cache_next_hop(struct flow *flow, const struct bpf_fib_lookup *route)
+{
+	flow->output_mtu = route->mtu_result;
+	__builtin_memcpy(flow->output_destination_mac, route->dmac, ETH_ALEN);
+	__builtin_memcpy(flow->output_source_mac, route->smac, ETH_ALEN);
+	flow->output_ifindex = route->ifindex;
+	flow->route_generation = route_epoch();
+}
+
+/* Asks the kernel for the next hop, caches it in the flow, and sends this packet by the kernel's neighbour code. */
+__noinline int route_flow(struct __sk_buff *skb, const struct packet *packet, struct flow *flow, __u32 hook)
+{
+	struct bpf_fib_lookup route = {};
+	struct bpf_redir_neigh hop = {};
+	long result;
+
+	if (!packet || !flow)
+		return drop(skb, COUNTER_DROP_NO_ROUTE);
+	fill_route_query(&route, skb, packet, flow);
+	result = bpf_fib_lookup(skb, &route, sizeof(route), 0);
+	switch (result) {
+	case BPF_FIB_LKUP_RET_SUCCESS:
+		cache_next_hop(flow, &route);
+		break;
+	case BPF_FIB_LKUP_RET_NO_NEIGH:
+		break;
+	case BPF_FIB_LKUP_RET_FRAG_NEEDED:
+		if (may_fragment(skb, packet))
+			break;
+		return reply_too_big(skb, packet, route.mtu_result, hook);
+	case BPF_FIB_LKUP_RET_BLACKHOLE:
+	case BPF_FIB_LKUP_RET_UNREACHABLE:
+	case BPF_FIB_LKUP_RET_PROHIBIT:
+		return drop(skb, COUNTER_DROP_NO_ROUTE);
+	default:
+		result = BPF_FIB_LKUP_RET_NOT_FWDED;
+	}
+	if (rewrite(skb, packet, flow,
+		    !from_stack(hook) && result != BPF_FIB_LKUP_RET_NOT_FWDED &&
+			    result != BPF_FIB_LKUP_RET_FRAG_NEEDED))
+		return drop(skb, COUNTER_DROP_REWRITE_FAILED);
+	if (result == BPF_FIB_LKUP_RET_NOT_FWDED || result == BPF_FIB_LKUP_RET_FRAG_NEEDED)
+		return through_stack(skb);
+	decide(skb);
+	hop.nh_family = packet->family == 4 ? AF_INET : AF_INET6;
+	/* Where the route has a gateway, the lookup has put its address in place of the destination's. */
+	__builtin_memcpy(hop.ipv6_nh, route.ipv6_dst, 16);
+	return bpf_redirect_neigh(route.ifindex, &hop, sizeof(hop), 0);
+}
+
+static __always_inline int forward_to_net(struct __sk_buff *skb, const struct packet *packet, struct flow *flow,
+					  enum hook hook)
+{
+	if (!flow->output_ifindex || flow->route_generation != route_epoch() ||
+	    wire_length(skb, packet) > flow->output_mtu)
+		return route_flow(skb, packet, flow, hook);
+	if (rewrite(skb, packet, flow, !from_stack(hook)) || write_link_addresses(skb, flow))
+		return drop(skb, COUNTER_DROP_REWRITE_FAILED);
+	decide(skb);
+	return bpf_redirect(flow->output_ifindex, 0);
+}
+
+static __always_inline int forward_to_pod(struct __sk_buff *skb, const struct packet *packet, const struct flow *flow,
+					  enum hook hook)
+{
+	__u32 slot = flow->endpoint;
+	struct endpoint *endpoint = bpf_map_lookup_elem(&endpoints, &slot);
+	bool fits;
+
+	if (!endpoint || !endpoint->ifindex)
+		return drop(skb, COUNTER_DROP_NO_ENDPOINT);
+	fits = wire_length(skb, packet) <= endpoint->mtu;
+	if (!fits && !may_fragment(skb, packet))
+		return reply_too_big(skb, packet, endpoint->mtu, hook);
+	if (rewrite(skb, packet, flow, fits && !from_stack(hook)))
+		return drop(skb, COUNTER_DROP_REWRITE_FAILED);
+	if (!fits || hook == HOOK_TO_POD)
+		return through_stack(skb);
+	if (hook == HOOK_TO_NET) {
+		decide(skb);
+		return bpf_redirect_neigh(endpoint->ifindex, NULL, 0, 0);
+	}
+	return bpf_redirect_peer(endpoint->ifindex, 0);
+}
+
+static __always_inline int forward(struct __sk_buff *skb, const struct packet *packet, struct flow *flow,
+				   enum hook hook)
+{
+	if (flow->flags & FLOW_TO_HOST)
+		return rewrite(skb, packet, flow, false) ? drop(skb, COUNTER_DROP_REWRITE_FAILED) : to_stack(skb);
+	if (packet->ttl <= 1 && !from_stack(hook))
+		return reply_time_exceeded(skb, packet, hook);
+	return flow->endpoint ? forward_to_pod(skb, packet, flow, hook) : forward_to_net(skb, packet, flow, hook);
+}
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * ICMP (RFC 792) and ICMPv6 (RFC 4443) in the terms that both share. <linux/icmp.h> is of no use here: it includes the
+ * C library's socket header, which has no BPF flavour.
+ */
+#ifndef MARTLET_ICMP_H
+#define MARTLET_ICMP_H
+
+#include <linux/types.h>
+
+struct icmp_header {
+	__u8 type;
+	__u8 code;
+	__sum16 checksum;
+	__be16 id;	 /* of an echo */
+	__be16 sequence; /* of an echo; with the id, one word of other types' own */
+};
+
+enum icmp_type {
+	ICMP_ECHO_REPLY = 0,
+	ICMP_DEST_UNREACH = 3,
+	ICMP_ECHO = 8,
+	ICMP_TIME_EXCEEDED = 11,
+	ICMP_PARAMETER_PROBLEM = 12,
+};
+
+enum icmp_unreachable_code {
+	ICMP_PORT_UNREACH = 3,
+	ICMP_FRAG_NEEDED = 4,
+};
+
+enum icmpv6_type {
+	ICMPV6_DEST_UNREACH = 1,
+	ICMPV6_PACKET_TOO_BIG = 2,
+	ICMPV6_TIME_EXCEEDED = 3,
+	ICMPV6_PARAMETER_PROBLEM = 4,
+	ICMPV6_ECHO_REQUEST = 128,
+	ICMPV6_ECHO_REPLY = 129,
+	ICMPV6_MLD_FIRST = 130, /* group membership 130 to 132, router and neighbour discovery 133 to 137 */
+	ICMPV6_DISCOVERY_LAST = 137,
+	ICMPV6_MLD2_REPORT = 143,
+};
+
+enum icmpv6_unreachable_code {
+	ICMPV6_PORT_UNREACH = 4,
+};
+
+#endif

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * A flow's first packet: who sends, whom it is for, which backend serves it, and the two entries that the rest of the
+ * flow is handled by.
+ */
+#ifndef MARTLET_NEW_FLOW_H
+#define MARTLET_NEW_FLOW_H
+
+#include "forward.h"
+#include "service.h"
+
+/* Tries to find a source port that makes the reply's tuple unique. */
+#define SOURCE_PORT_TRIES 16
+#define SOURCE_PORT_FIRST 1024
+
+static __always_inline struct address_entry find_address(const struct ip_address *address)
+{
+	struct address_entry *entry = bpf_map_lookup_elem(&addresses, address);
+	struct address_entry unknown = {};
+
+	return entry ? *entry : unknown;
+}
+
+static __always_inline __u32 prefix_flags(const struct ip_address *address)
+{
+	struct ip_prefix key = {.length = 128};
+	struct prefix_entry *entry;
+
+	__builtin_memcpy(key.address, address, sizeof(key.address));
+	entry = bpf_map_lookup_elem(&prefixes, &key);
+	return entry ? entry->flags : 0;
+}
+
+/* Multicast, broadcast and link-local traffic is the link's own business. */
+static __always_inline bool is_link_scoped(struct ip_address address, __u8 family)
+{
+	__u32 v4 = bpf_ntohl(address_to_v4(address));
+	__u64 high = bpf_be64_to_cpu(address.high);
+
+	if (family == 4)
+		return v4 >> 28 == 0xe || v4 == 0xffffffff || v4 >> 16 == 0xa9fe;
+	return high >> 56 == 0xff || high >> 54 == 0xfe80 >> 6;
+}
+
+/* May this packet, of which no flow is known, begin one? */
+static __always_inline bool may_begin(const struct packet *packet)
+{
+	switch (packet->tuple.protocol) {
+	case IPPROTO_TCP:
+		/* Opening, or the middle of a connection that is older than these tables. */
+		return packet->tcp_flags & TCP_SYN ? !(packet->tcp_flags & TCP_ACK) : !(packet->tcp_flags & TCP_RST);
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		return packet_is_echo(packet, true);
+	default:
+		return true;
+	}
+}
+
+/* The middle of a connection cannot be given a backend: whichever it was, it is forgotten. */
+static __always_inline bool may_begin_service(const struct packet *packet)
+{
+	return packet->tuple.protocol != IPPROTO_TCP || packet->tcp_flags & TCP_SYN;
+}
+
+/* Whether the sender may use this source address at this hook. */
+static __always_inline bool source_valid(const struct __sk_buff *skb, const struct packet *packet, enum hook hook)
+{
+	struct address_entry source = find_address(&packet->tuple.source);
+	struct endpoint *endpoint;
+
+	switch (hook) {
+	case HOOK_FROM_POD:
+		endpoint = bpf_map_lookup_elem(&endpoints, &source.index);
+		return source.kind == ADDRESS_LOCAL_POD && endpoint && endpoint->ifindex == skb->ifindex;
+	case HOOK_FROM_NET:
+		return source.kind != ADDRESS_LOCAL_POD && source.kind != ADDRESS_THIS_NODE;
+	default:
+		return true;
+	}
+}
+
+/* Whether a half under `tuple` belongs to somebody else; a forgotten or finished flow does not count. */
+static __always_inline bool tuple_taken(const struct flow_tuple *tuple, const struct flow_tuple *opener)
+{
+	struct flow *flow = find_flow(tuple);
+	struct flow_tuple partner;
+
+	if (!flow)
+		return false;
+	partner = partner_tuple(tuple, flow);
+	if (address_equal(partner.source, opener->source) && address_equal(partner.destination, opener->destination) &&
+	    partner.source_port == opener->source_port && partner.destination_port == opener->destination_port)
+		return false;
+	if (flow->state != FLOW_CLOSED && !is_idle(tuple, flow))
+		return true;
+	remove_flow(tuple, flow);
+	return false;
+}
+
+/*
+ * Makes the reply's tuple unique: two flows to one backend from the same client address and port, one of them through
+ * a service, would otherwise share it. -1: no free port found.
+ */
+static __always_inline int settle_source_port(const struct flow_tuple *opener, struct flow *flow)
+{
+	struct flow_tuple reply = partner_tuple(opener, flow);
+	int i;
+
+	if (!tuple_taken(&reply, opener))
+		return 0;
+	if (!has_ports(opener->protocol))
+		return -1;
+	for (i = 0; i < SOURCE_PORT_TRIES; i++) {
+		flow->source_port = bpf_htons(SOURCE_PORT_FIRST + bpf_get_prandom_u32() % (65536 - SOURCE_PORT_FIRST));
+		flow->flags |= FLOW_REWRITE_SOURCE;
+		reply.destination_port = flow->source_port;
+		if (!tuple_taken(&reply, opener))
+			return 0;
+	}
+	return -1;
+}
+
+/* Turns the opener's half, under `opener`, into the reply's half, in place; returns the reply's tuple. */
+static __always_inline struct flow_tuple turn_round(const struct flow_tuple *opener, struct flow *flow,
+						    __u32 opener_endpoint, __u32 reply_input)
+{
+	struct flow_tuple reply = partner_tuple(opener, flow);
+	__u16 flags = 0;
+
+	if (flow->flags & FLOW_REWRITE_SOURCE)
+		flags |= FLOW_REWRITE_DESTINATION;
+	if (flow->flags & FLOW_REWRITE_DESTINATION)
+		flags |= FLOW_REWRITE_SOURCE;
+	if (flow->input_ifindex == INPUT_HOST)
+		flags |= FLOW_TO_HOST;
+	flow->source = opener->destination;
+	flow->destination = opener->source;
+	flow->source_port = opener->destination_port;
+	flow->destination_port = opener->source_port;
+	flow->flags = flags;
+	flow->endpoint = opener_endpoint;
+	flow->input_ifindex = reply_input;
+	return reply;
+}
+
+/* Where replies of this flow will come from. */
+static __always_inline __u32 reply_input(const struct flow *flow)
+{
+	__u32 slot = flow->endpoint;
+	struct endpoint *endpoint;
+
+	if (flow->flags & FLOW_TO_HOST)
+		return INPUT_HOST;
+	if (!slot)
+		return INPUT_NETWORK;
+	endpoint = bpf_map_lookup_elem(&endpoints, &slot);
+	return endpoint ? endpoint->ifindex : INPUT_NETWORK;
+}
+
+/* Enters both halves of a flow whose opener's half is `flow`. */
+__noinline int create_flow(struct __sk_buff *skb, const struct flow_tuple *opener, struct flow *flow, __u32 opener_slot)
+{
+	struct flow_tuple reply;
+
+	if (!opener || !flow)
+		return COUNTER_DROP_CONNTRACK_FULL;
+	if (settle_source_port(opener, flow))
+		return COUNTER_DROP_PORT_EXHAUSTED;
+	if (bpf_map_update_elem(&unconfirmed_flows, opener, flow, BPF_ANY))
+		return COUNTER_DROP_CONNTRACK_FULL;
+	reply = turn_round(opener, flow, opener_slot, reply_input(flow));
+	if (bpf_map_update_elem(&unconfirmed_flows, &reply, flow, BPF_ANY)) {
+		bpf_map_delete_elem(&unconfirmed_flows, opener);
+		return COUNTER_DROP_CONNTRACK_FULL;
+	}
+	count(skb, COUNTER_FLOWS_CREATED);
+	return 0;
+}
+
+/* A pod that reaches itself through a service must not see its own address as the peer's. */
+static __always_inline void avoid_hairpin(const struct packet *packet, struct flow *flow)
+{
+	struct ip_address own = own_address(packet);
+
+	if (!address_equal(flow->source, flow->destination))
+		return;
+	flow->source = own.high || own.low >> 32 ? own : packet->tuple.destination;
+	flow->flags |= FLOW_REWRITE_SOURCE;
+}
+
+/* Aims the flow at the backend; or says how the packet ends. */
+static __always_inline int balance(struct __sk_buff *skb, const struct packet *packet, struct flow *flow,
+				   enum hook hook)
+{
+	struct service_choice choice = {};
+	int result = choose_backend(&packet->tuple, hook == HOOK_FROM_NET, &choice);
+
+	if (result != SERVICE_CHOSEN)
+		return result;
+	if (!may_begin_service(packet))
+		return -COUNTER_DROP_INVALID_TCP_STATE;
+	flow->destination = choice.address;
+	flow->destination_port = choice.port;
+	flow->service = choice.service;
+	flow->flags |= FLOW_REWRITE_DESTINATION;
+	avoid_hairpin(packet, flow);
+	return SERVICE_CHOSEN;
+}
+
+/* A packet for a service address that no frontend answers at: refused on a known one, else dropped, never looped. */
+static __always_inline int unserved(const struct packet *packet, struct address_entry destination)
+{
+	if (destination.kind == ADDRESS_SERVICE)
+		return has_ports(packet->tuple.protocol) ? SERVICE_REFUSE : -COUNTER_DROP_SERVICE_ADDRESS;
+	if (destination.kind == ADDRESS_UNKNOWN && prefix_flags(&packet->tuple.destination) & PREFIX_SERVICE)
+		return -COUNTER_DROP_SERVICE_ADDRESS;
+	return SERVICE_NONE;
+}
+
+/* Flows between the host and others than its pods are not ours to track. */
+static __always_inline bool concerns_us(enum hook hook, struct address_entry destination)
+{
+	return hook == HOOK_FROM_POD || destination.kind == ADDRESS_LOCAL_POD;
+}
+
+static __always_inline int end_packet(struct __sk_buff *skb, const struct packet *packet, int result, enum hook hook)
+{
+	return result == SERVICE_REFUSE ? refuse(skb, packet, hook) : drop(skb, -result);
+}
+
+/* Enters the packet's flow: VERDICT_PROCEED by it, or the verdict. */
+__noinline int begin_flow(struct __sk_buff *skb, const struct packet *packet, __u32 hook)
+{
+	struct address_entry source, destination;
+	struct flow flow = {};
+	int result;
+
+	if (!packet)
+		return drop(skb, COUNTER_DROP_MALFORMED);
+	if (is_link_scoped(packet->tuple.destination, packet->family))
+		return to_stack(skb);
+	if (!source_valid(skb, packet, hook))
+		return drop(skb, COUNTER_DROP_SOURCE_ADDRESS);
+	flow.source = packet->tuple.source;
+	flow.destination = packet->tuple.destination;
+	flow.source_port = packet->tuple.source_port;
+	flow.destination_port = packet->tuple.destination_port;
+	flow.flags = FLOW_OPENER;
+	flow.input_ifindex = input_of(skb, hook);
+	flow.created = flow.last_seen = now();
+
+	result = balance(skb, packet, &flow, hook);
+	destination = find_address(&flow.destination);
+	if (result == SERVICE_NONE)
+		result = unserved(packet, destination);
+	if (result == SERVICE_REFUSE || result < 0)
+		return end_packet(skb, packet, result, hook);
+	if (result == SERVICE_NONE && !concerns_us(hook, destination))
+		return to_stack(skb);
+	if (!may_begin(packet))
+		return drop(skb, has_ports(packet->tuple.protocol) ? COUNTER_DROP_INVALID_TCP_STATE
+								   : COUNTER_DROP_INVALID_ICMP);
+	if (destination.kind == ADDRESS_LOCAL_POD)
+		flow.endpoint = destination.index;
+	else if (destination.kind == ADDRESS_THIS_NODE)
+		flow.flags |= FLOW_TO_HOST;
+	source = find_address(&packet->tuple.source);
+	result = create_flow(skb, &packet->tuple, &flow, source.kind == ADDRESS_LOCAL_POD ? source.index : 0);
+	if (result)
+		return drop(skb, result);
+	return VERDICT_PROCEED;
+}
+
+#endif
