@@ -40,7 +40,7 @@ public struct PerCPU<Value: BitwiseCopyable> {
 
   /// What `fill` writes into a zeroed buffer of `possibleCPUs` values.
   @inlinable
-  init?(filling fill: (UnsafeMutableRawPointer) throws(BPFError) -> Bool) throws(BPFError) {
+  init?(_ fill: (UnsafeMutableRawPointer) throws(BPFError) -> Bool) throws(BPFError) {
     count = Self.possibleCPUs
     words = [UInt64](repeating: 0, count: count * Self.stride / 8)
     let found = try words.withUnsafeMutableBufferPointer { (buffer) throws(BPFError) in
