@@ -161,26 +161,11 @@ static __always_inline int translate_quotation(struct __sk_buff *skb, const stru
 				   checksum_fold32(difference), 0);
 }
 
-/* The flow that an error goes by: a copy, since it differs from the flow's packets. For slow_path() alone. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct flow);
-} error_flows SEC(".maps");
-
-static __always_inline struct flow *error_flow(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&error_flows, &zero);
-}
-
 /* The error's own way: as the flow's packets go, but from its true sender where that is not the flow's. */
 static __always_inline int copy_error_flow(const struct packet *packet, const struct flow_tuple *tuple,
 					   const struct flow *flow)
 {
-	struct flow *error = error_flow();
+	struct flow *error = draft_flow();
 
 	if (!error)
 		return -1;
@@ -198,7 +183,7 @@ static __always_inline int unrelated_icmp_error(struct __sk_buff *skb, enum hook
 	return hook == HOOK_FROM_POD ? drop(skb, COUNTER_DROP_INVALID_ICMP) : to_stack(skb);
 }
 
-/* Translates the quotation and fills error_flow(): VERDICT_PROCEED by that flow, or the verdict. */
+/* Translates the quotation and fills draft_flow(): VERDICT_PROCEED by that flow, or the verdict. */
 __noinline int prepare_icmp_error(struct __sk_buff *skb, const struct packet *packet, __u32 hook)
 {
 	struct quotation quotation = {};

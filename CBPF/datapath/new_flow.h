@@ -200,8 +200,8 @@ static __always_inline int balance(struct __sk_buff *skb, const struct packet *p
 		return result;
 	if (!may_begin_service(packet))
 		return -COUNTER_DROP_INVALID_TCP_STATE;
-	flow->destination = choice.address;
-	flow->destination_port = choice.port;
+	flow->destination = choice.backend.address;
+	flow->destination_port = choice.backend.port;
 	flow->service = choice.service;
 	flow->flags |= FLOW_REWRITE_DESTINATION;
 	avoid_hairpin(packet, flow);
@@ -229,11 +229,49 @@ static __always_inline int end_packet(struct __sk_buff *skb, const struct packet
 	return result == SERVICE_REFUSE ? refuse(skb, packet, hook) : drop(skb, -result);
 }
 
+/* The opener's half of a flow that is not translated yet. */
+static __always_inline struct flow *draft_opener(const struct __sk_buff *skb, const struct packet *packet,
+						 enum hook hook)
+{
+	struct flow *flow = draft_flow();
+
+	if (!flow)
+		return NULL;
+	*flow = (struct flow){
+		.source = packet->tuple.source,
+		.destination = packet->tuple.destination,
+		.source_port = packet->tuple.source_port,
+		.destination_port = packet->tuple.destination_port,
+		.flags = FLOW_OPENER,
+		.input_ifindex = input_of(skb, hook),
+		.created = now(),
+		.last_seen = now(),
+	};
+	return flow;
+}
+
+static __always_inline int enter_flow(struct __sk_buff *skb, const struct packet *packet, struct flow *flow,
+				      struct address_entry destination)
+{
+	struct address_entry source = find_address(&packet->tuple.source);
+	int reason;
+
+	if (!may_begin(packet))
+		return drop(skb, has_ports(packet->tuple.protocol) ? COUNTER_DROP_INVALID_TCP_STATE
+								   : COUNTER_DROP_INVALID_ICMP);
+	if (destination.kind == ADDRESS_LOCAL_POD)
+		flow->endpoint = destination.index;
+	else if (destination.kind == ADDRESS_THIS_NODE)
+		flow->flags |= FLOW_TO_HOST;
+	reason = create_flow(skb, &packet->tuple, flow, source.kind == ADDRESS_LOCAL_POD ? source.index : 0);
+	return reason ? drop(skb, reason) : VERDICT_PROCEED;
+}
+
 /* Enters the packet's flow: VERDICT_PROCEED by it, or the verdict. */
 __noinline int begin_flow(struct __sk_buff *skb, const struct packet *packet, __u32 hook)
 {
-	struct address_entry source, destination;
-	struct flow flow = {};
+	struct address_entry destination;
+	struct flow *flow;
 	int result;
 
 	if (!packet)
@@ -242,34 +280,18 @@ __noinline int begin_flow(struct __sk_buff *skb, const struct packet *packet, __
 		return to_stack(skb);
 	if (!source_valid(skb, packet, hook))
 		return drop(skb, COUNTER_DROP_SOURCE_ADDRESS);
-	flow.source = packet->tuple.source;
-	flow.destination = packet->tuple.destination;
-	flow.source_port = packet->tuple.source_port;
-	flow.destination_port = packet->tuple.destination_port;
-	flow.flags = FLOW_OPENER;
-	flow.input_ifindex = input_of(skb, hook);
-	flow.created = flow.last_seen = now();
-
-	result = balance(skb, packet, &flow, hook);
-	destination = find_address(&flow.destination);
+	flow = draft_opener(skb, packet, hook);
+	if (!flow)
+		return drop(skb, COUNTER_DROP_CONNTRACK_FULL);
+	result = balance(skb, packet, flow, hook);
+	destination = find_address(&flow->destination);
 	if (result == SERVICE_NONE)
 		result = unserved(packet, destination);
 	if (result == SERVICE_REFUSE || result < 0)
 		return end_packet(skb, packet, result, hook);
 	if (result == SERVICE_NONE && !concerns_us(hook, destination))
 		return to_stack(skb);
-	if (!may_begin(packet))
-		return drop(skb, has_ports(packet->tuple.protocol) ? COUNTER_DROP_INVALID_TCP_STATE
-								   : COUNTER_DROP_INVALID_ICMP);
-	if (destination.kind == ADDRESS_LOCAL_POD)
-		flow.endpoint = destination.index;
-	else if (destination.kind == ADDRESS_THIS_NODE)
-		flow.flags |= FLOW_TO_HOST;
-	source = find_address(&packet->tuple.source);
-	result = create_flow(skb, &packet->tuple, &flow, source.kind == ADDRESS_LOCAL_POD ? source.index : 0);
-	if (result)
-		return drop(skb, result);
-	return VERDICT_PROCEED;
+	return enter_flow(skb, packet, flow, destination);
 }
 
 #endif

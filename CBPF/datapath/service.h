@@ -3,21 +3,21 @@
 #ifndef MARTLET_SERVICE_H
 #define MARTLET_SERVICE_H
 
+#include "affinity.h"
 #include "maps.h"
 #include "packet.h"
 
-/* What became of a service lookup: below zero, the counter to drop under is the negative. */
+/* What became of a service lookup. Below zero: dropped, and the counter for it is the negative. */
 enum service_result {
 	SERVICE_NONE = 0,   /* no frontend at this address and port */
-	SERVICE_CHOSEN = 1, /* `service_choice` holds the backend */
+	SERVICE_CHOSEN = 1, /* the choice holds the backend */
 	SERVICE_REFUSE = 2, /* no endpoint anywhere */
 };
 
 struct service_choice {
-	struct ip_address address;
-	__be16 port;
-	__u16 flags;   /* enum backend_flag */
+	struct backend backend;
 	__u32 service; /* id */
+	__u32 flags;   /* enum frontend_flag of the frontend */
 };
 
 static __always_inline struct frontend *find_frontend(const struct flow_tuple *tuple)
@@ -31,8 +31,21 @@ static __always_inline struct frontend *find_frontend(const struct flow_tuple *t
 	return has_ports(tuple->protocol) ? bpf_map_lookup_elem(&frontends, &key) : NULL;
 }
 
+static __always_inline bool source_admitted(const struct frontend *frontend, const struct flow_tuple *tuple)
+{
+	struct source_range_key key = {
+		.length = 32 + 128,
+		.service = bpf_htonl(frontend->service),
+	};
+
+	if (!(frontend->flags & FRONTEND_SOURCE_RANGES))
+		return true;
+	__builtin_memcpy(key.address, &tuple->source, sizeof(key.address));
+	return bpf_map_lookup_elem(&source_ranges, &key);
+}
+
 /*
- * Which of the frontend's slices serves this client: services.md's internal and external traffic policies. Clients of
+ * Which of the frontend's slices serves this client: the service's internal and external traffic policies. Clients of
  * this node reach external addresses as if the policy were Cluster.
  */
 static __always_inline struct backend_slice policy_slice(const struct frontend *frontend, bool from_outside)
@@ -44,28 +57,59 @@ static __always_inline struct backend_slice policy_slice(const struct frontend *
 	return frontend->cluster;
 }
 
-static __always_inline int choose_backend(const struct flow_tuple *tuple, bool from_outside,
-					  struct service_choice *choice)
+/* The same on every node, so that a client that comes in through another one gets the same backend (murmur3's mix). */
+static __always_inline __u32 tuple_hash(const struct flow_tuple *tuple)
 {
-	struct frontend *frontend = find_frontend(tuple);
+	__u64 hash = tuple->source.high ^ tuple->destination.high;
+
+	hash = (hash ^ tuple->source.low) * 0xff51afd7ed558ccdULL;
+	hash = (hash ^ hash >> 33 ^ tuple->destination.low) * 0xc4ceb9fe1a85ec53ULL;
+	hash ^= hash >> 33 ^ (__u64)tuple->source_port << 32 ^ (__u64)tuple->destination_port << 16 ^ tuple->protocol;
+	hash *= 0xff51afd7ed558ccdULL;
+	return hash >> 32;
+}
+
+/* The index in `backends` of a backend for a new flow. The upper half of the product is uniform over the slice. */
+static __always_inline __u32 pick_index(const struct frontend *frontend, struct backend_slice slice,
+					const struct flow_tuple *tuple)
+{
+	__u32 entry, *index;
+
+	if (!(frontend->flags & FRONTEND_MAGLEV) || !frontend->maglev.count || slice.offset != frontend->cluster.offset)
+		return slice.offset + ((__u64)bpf_get_prandom_u32() * slice.count >> 32);
+	entry = frontend->maglev.offset + ((__u64)tuple_hash(tuple) * frontend->maglev.count >> 32);
+	index = bpf_map_lookup_elem(&maglev, &entry);
+	return index ? *index : slice.offset;
+}
+
+/* Chooses a backend for the flow that `tuple` opens: enum service_result, or what to drop it for. */
+__noinline int choose_backend(const struct flow_tuple *tuple, __u32 from_outside, struct service_choice *choice)
+{
+	struct frontend *frontend;
 	struct backend_slice slice;
 	struct backend *backend;
 	__u32 index;
 
+	if (!tuple || !choice)
+		return SERVICE_NONE;
+	frontend = find_frontend(tuple);
 	if (!frontend)
 		return SERVICE_NONE;
+	if (!source_admitted(frontend, tuple))
+		return -COUNTER_DROP_SOURCE_RANGE;
 	slice = policy_slice(frontend, from_outside);
 	if (!slice.count)
 		return frontend->flags & FRONTEND_HAS_ENDPOINTS ? -COUNTER_DROP_NO_LOCAL_BACKEND : SERVICE_REFUSE;
-	/* The upper half of the product is uniform over the slice. */
-	index = slice.offset + ((__u64)bpf_get_prandom_u32() * slice.count >> 32);
+	if (!frontend->affinity_timeout || !recall_backend(frontend, slice, &tuple->source, &index))
+		index = pick_index(frontend, slice, tuple);
 	backend = bpf_map_lookup_elem(&backends, &index);
 	if (!backend)
 		return SERVICE_REFUSE;
-	choice->address = backend->address;
-	choice->port = backend->port;
-	choice->flags = backend->flags;
+	choice->backend = *backend;
 	choice->service = frontend->service;
+	choice->flags = frontend->flags;
+	if (frontend->affinity_timeout)
+		remember_backend(frontend, &tuple->source, backend);
 	return SERVICE_CHOSEN;
 }
 

@@ -143,7 +143,7 @@ static __always_inline int handle(struct __sk_buff *skb, enum hook hook)
 		result = slow_path(skb, &packet, hook);
 		if (result != VERDICT_PROCEED)
 			return result;
-		flow = packet_is_icmp_error(&packet) ? error_flow() : find_flow(&packet.tuple);
+		flow = packet_is_icmp_error(&packet) ? draft_flow() : find_flow(&packet.tuple);
 	}
 	if (!flow)
 		return drop(skb, COUNTER_DROP_CONNTRACK_FULL);

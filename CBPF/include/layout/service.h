@@ -12,7 +12,10 @@ struct frontend_key {
 	__u8 reserved[5];
 };
 
-/* A run of entries of map `backends` (or of `maglev`). Entries of a slice in use never change. */
+/*
+ * A run of entries of map `backends` (or of `maglev`). Entries of a slice in use never change. Those of `backends` are
+ * sorted: local ones first, then by address and port, so that one can be found by halving.
+ */
 struct backend_slice {
 	__u32 offset; /* index of the first entry */
 	__u32 count;  /* 0: the slice is empty */
@@ -58,7 +61,7 @@ struct backend {
 	__u32 weight; /* reserved for weighted choice; 1 */
 };
 
-/* Map `source_ranges`: longest-prefix match on the client's address within one service. */
+/* Map `source_ranges`: longest-prefix match on the client's address within one service. Value: __u32, 1. */
 struct source_range_key {
 	__u32 length;  /* bits that count: 32 for `service` plus those of `address` */
 	__u32 service; /* big-endian, so that a prefix covers it first */
@@ -75,7 +78,8 @@ struct affinity_key {
 struct affinity {
 	struct ip_address address;
 	__be16 port;
-	__u8 reserved[6];
+	__u16 flags; /* enum backend_flag, as the backend had */
+	__u32 reserved;
 	__u64 last_used; /* nanoseconds of CLOCK_MONOTONIC (bpf_ktime_get_ns); restarted by each new connection */
 };
 
