@@ -1,0 +1,63 @@
+import CBPF
+import Networking
+
+/// Where a service sends a connection: an address and port, and whether it is on this node.
+public struct Backend: Hashable, Sendable {
+  /// The endpoint's address.
+  public let address: IPAddress
+  /// The endpoint's port, host order.
+  public let port: UInt16
+  /// Whether the endpoint is on this node.
+  public let isLocal: Bool
+
+  /// A backend at `address`, `port` (host order).
+  public init(address: IPAddress, port: UInt16, isLocal: Bool) {
+    self.address = address
+    self.port = port
+    self.isLocal = isLocal
+  }
+
+  /// Address and port alone: what makes two endpoints the same.
+  var endpoint: Endpoint { Endpoint(address: address, port: port) }
+
+  struct Endpoint: Hashable, Comparable {
+    let address: IPAddress
+    let port: UInt16
+
+    static func < (left: Endpoint, right: Endpoint) -> Bool {
+      (left.address, left.port) < (right.address, right.port)
+    }
+  }
+}
+
+/// Local backends first, then by address and port: the local slice of a service is then often the beginning of its
+/// cluster slice, and the two can share their entries.
+extension Backend: Comparable {
+  public static func < (left: Backend, right: Backend) -> Bool {
+    if left.isLocal != right.isLocal { return left.isLocal }
+    return left.endpoint < right.endpoint
+  }
+}
+
+extension Backend: CustomStringConvertible {
+  public var description: String {
+    let host = address.isIPv6 ? "[\(address)]" : "\(address)"
+    return "\(host):\(port)\(isLocal ? " (local)" : "")"
+  }
+}
+
+extension Backend {
+  /// The backend that an entry of map `backends` stands for.
+  public init(_ entry: backend) {
+    self.init(
+      address: IPAddress(entry.address), port: UInt16(bigEndian: entry.port),
+      isLocal: UInt32(entry.flags) & BACKEND_LOCAL.rawValue != 0)
+  }
+
+  /// The entry of map `backends` that stands for this backend.
+  public var entry: backend {
+    backend(
+      address: ip_address(address), port: port.bigEndian, flags: UInt16(isLocal ? BACKEND_LOCAL.rawValue : 0),
+      weight: 1)
+  }
+}
