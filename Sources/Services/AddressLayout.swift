@@ -34,6 +34,33 @@ extension source_range_key {
   }
 }
 
+extension IPPrefix {
+  /// The prefix that a key stands for; `nil` if no prefix of either family has that length.
+  public init?(_ key: ip_prefix) {
+    self.init(mappedLength: Int(key.length), bytes: key.address)
+  }
+
+  fileprivate init?<Bytes: BitwiseCopyable>(mappedLength: Int, bytes: Bytes) {
+    let address = IPAddress(layoutBytes: bytes)
+    let length = mappedLength - 128 + address.family.bitWidth
+    guard (0...address.family.bitWidth).contains(length) else { return nil }
+    self.init(address, length: length)
+  }
+}
+
+extension source_range_key {
+  /// The range of clients; `nil` if no prefix of either family has that length.
+  public var prefix: IPPrefix? { IPPrefix(mappedLength: Int(length) - 32, bytes: address) }
+}
+
+extension IPAddress {
+  fileprivate init<Bytes: BitwiseCopyable>(layoutBytes bytes: Bytes) {
+    precondition(MemoryLayout<Bytes>.size == 16)
+    // SAFETY: the tuple is sixteen bytes without padding, as ip_address is.
+    self.init(withUnsafeBytes(of: bytes) { $0.loadUnaligned(as: ip_address.self) })
+  }
+}
+
 /// C's `__u8 address[16]` comes to Swift as a tuple.
 private func setBytes<Bytes: BitwiseCopyable>(of address: IPAddress, in bytes: inout Bytes) {
   precondition(MemoryLayout<Bytes>.size == 16)

@@ -51,9 +51,8 @@ struct ServiceIDs {
     last = max(last, id)
   }
 
-  /// The first of `candidates` that no port has been matched with; it now belongs to the caller, with one reference.
-  mutating func match(_ candidates: some Sequence<UInt32>) -> UInt32? {
-    guard let id = candidates.first(where: unmatched.contains) else { return nil }
+  /// Gives an unmatched id to the port that it is matched with: one more reference.
+  mutating func match(_ id: UInt32) -> UInt32 {
     unmatched.remove(id)
     retain(id)
     return id

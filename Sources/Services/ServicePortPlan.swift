@@ -26,8 +26,8 @@ struct ServicePortPlan: Equatable {
     (kind.isExternal ? externalPolicy : internalPolicy) == .local
   }
 
-  /// Whether a frontend of `kind` sends anybody to the cluster set: external frontends do, as clients on this node are
-  /// outside no policy's reach but the cluster's.
+  /// Whether a frontend of `kind` sends anybody to the cluster set. External ones always do: the external policy does
+  /// not bind clients on this node.
   func usesClusterSet(_ kind: FrontendClass) -> Bool {
     kind.isExternal || internalPolicy == .cluster
   }
@@ -53,8 +53,13 @@ struct ServicePlanner {
   /// The plans of `service`'s ports, none if the service is not ours.
   func plans(for service: Service, slices: some Sequence<EndpointSlice>) -> [ServicePortPlan] {
     guard service.isProxied(by: configuration.proxyName) else { return [] }
-    let slices = slices.filter { !$0.isHeadless && $0.proxyName == configuration.proxyName }
+    let slices = relevant(slices)
     return service.ports.map { plan(for: $0, of: service, slices: slices) }
+  }
+
+  /// Those of `slices` that are for us.
+  func relevant(_ slices: some Sequence<EndpointSlice>) -> [EndpointSlice] {
+    slices.filter { !$0.isHeadless && $0.proxyName == configuration.proxyName }
   }
 
   /// Whether the plans of `service` depend on the addresses of this node.

@@ -1,0 +1,108 @@
+import BPF
+import CBPF
+import Model
+import Networking
+
+extension ServiceTable {
+  /// Brings the ports of `services` into line with their plans; what this makes of the frontends is `pending`.
+  func replan(_ services: Set<NamespacedName>, _ outcome: inout Outcome) {
+    for name in services.sorted() { replan(name, &outcome) }
+  }
+
+  private func replan(_ name: NamespacedName, _ outcome: inout Outcome) {
+    guard var entry = entries[name] else { return }
+    stalled.remove(name)
+    let plans = entry.service.map { planner.plans(for: $0, slices: entry.slices.values) } ?? []
+    var gone = entry.ports
+    var seen: Set<ServicePortName> = []
+    for plan in plans {
+      gone[plan.name] = nil
+      guard seen.insert(plan.name).inserted else {
+        outcome.problems.append(ServiceProblem(plan.name, .duplicatePort))
+        continue
+      }
+      entry.ports[plan.name] = put(plan, replacing: entry.ports[plan.name], &outcome)
+    }
+    for (port, id) in gone {
+      remove(id, &outcome)
+      entry.ports[port] = nil
+    }
+    entries[name] = entry.isEmpty ? nil : entry
+  }
+
+  /// Puts `plan` in force and returns the port's id, or `nil` if there is no room and was no port before.
+  private func put(_ plan: ServicePortPlan, replacing id: UInt32?, _ outcome: inout Outcome) -> UInt32? {
+    let old = id.flatMap { ports[$0] }
+    if old?.plan == plan { return id }
+    let standing = id == nil ? standing(plan) : (id: nil, placements: old?.placements)
+    do throws(SliceTables.NoRoom) {
+      let placements = try slices.place(plan, instead: standing.placements)
+      let port = ServicePort(
+        id: id ?? standing.id.map { ids.match($0) } ?? ids.allocate(), plan: plan, placements: placements)
+      ports[port.id] = port
+      if let old { release(old) }
+      update(old, to: port, &outcome)
+      return port.id
+    } catch {
+      stalled.insert(plan.name.service)
+      outcome.problems.append(
+        ServiceProblem(plan.name, .noRoom(map: error.map, needed: error.needed, free: error.free)))
+      return id
+    }
+  }
+
+  private func remove(_ id: UInt32, _ outcome: inout Outcome) {
+    guard let port = ports.removeValue(forKey: id) else { return }
+    release(port)
+    update(port, to: nil, &outcome)
+    ids.release(id)
+  }
+
+  private func release(_ port: ServicePort) {
+    for family in AddressFamily.allCases { slices.release(port.placements[family].slices) }
+  }
+
+  /// Everything that follows from a port being `new` now instead of `old`.
+  private func update(_ old: ServicePort?, to new: ServicePort?, _ outcome: inout Outcome) {
+    guard let id = new?.id ?? old?.id else { return }
+    if old?.plan.frontends != new?.plan.frontends { updateClaims(id, old, new, &outcome) }
+    pending.formUnion((new ?? old)?.plan.frontends.map(\.key) ?? [])
+    if old?.plan.sourceRanges != new?.plan.sourceRanges { pendingRanges.insert(id) }
+    affinity.setTimeout(new?.plan.affinityTimeout ?? 0, of: id, isRemoved: new == nil)
+    if let old, old.plan.name.protocol == .udp { noteEndedBackends(of: old, now: new, &outcome) }
+  }
+
+  private func updateClaims(_ id: UInt32, _ old: ServicePort?, _ new: ServicePort?, _ outcome: inout Outcome) {
+    for frontend in old?.plan.frontends ?? [] {
+      slots[frontend.key]?.removeClaim(of: id)
+      pending.insert(frontend.key)
+      if frontend.kind == .clusterIP { addresses.release(frontend.key.address) }
+    }
+    guard let new else { return }
+    for frontend in new.plan.frontends {
+      let claim = FrontendSlot.Claim(kind: frontend.kind, port: new.plan.name, id: id)
+      slots[frontend.key, default: FrontendSlot()].add(claim)
+      if frontend.kind == .clusterIP { addresses.retain(frontend.key.address) }
+      noteConflict(at: frontend.key, &outcome)
+    }
+  }
+
+  private func noteConflict(at key: FrontendKey, _ outcome: inout Outcome) {
+    guard let claims = slots[key]?.claims, claims.count > 1 else { return }
+    for loser in claims.dropFirst() {
+      outcome.problems.append(ServiceProblem(loser.port, .claimed(key, by: claims[0].port)))
+    }
+  }
+
+  /// Policies and topology do not matter here: a flow stays where it is while its backend serves.
+  private func noteEndedBackends(of old: ServicePort, now new: ServicePort?, _ outcome: inout Outcome) {
+    for family in AddressFamily.allCases {
+      let before = old.plan.sets[family].usable
+      let after = new?.plan.sets[family].usable ?? []
+      guard before != after else { continue }
+      let remaining = Set(after.map(\.endpoint))
+      outcome.endedBackends += before.filter { !remaining.contains($0.endpoint) }
+        .map { EndedBackend(service: old.id, backend: $0) }
+    }
+  }
+}
