@@ -27,7 +27,7 @@ struct MemoryTables {
   let backends: MemoryArray<backend>
   let maglev: MemoryArray<UInt32>
   let sourceRanges: MemoryMap<source_range_key, UInt32>
-  let affinity = MemoryMap<affinity_key, affinity>(.lru, name: "affinity", capacity: 1024)
+  let affinity = MemoryMap<affinity_key, affinity>(.lruHash, name: "affinity", capacity: 1024)
   let addresses = MemoryMap<ip_address, address_entry>(name: "addresses", capacity: 65_536)
   let prefixes = MemoryMap<ip_prefix, prefix_entry>(.lpmTrie, name: "prefixes", capacity: 64)
 
