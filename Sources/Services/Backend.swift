@@ -30,9 +30,11 @@ public struct Backend: Hashable, Sendable {
   }
 }
 
-/// Local backends first, then by address and port: the local slice of a service is then often the beginning of its
-/// cluster slice, and the two can share their entries.
 extension Backend: Comparable {
+  /// Local backends first, then by address and port.
+  ///
+  /// The order of a slice in map `backends`, in which the data path finds one by halving. With local ones first, the
+  /// local slice of a service is often the beginning of its cluster slice, and the two share their entries.
   public static func < (left: Backend, right: Backend) -> Bool {
     if left.isLocal != right.isLocal { return left.isLocal }
     return left.endpoint < right.endpoint
@@ -40,6 +42,7 @@ extension Backend: Comparable {
 }
 
 extension Backend: CustomStringConvertible {
+  /// `10.0.0.1:8080`, `[fd00::1]:8080 (local)`.
   public var description: String {
     let host = address.isIPv6 ? "[\(address)]" : "\(address)"
     return "\(host):\(port)\(isLocal ? " (local)" : "")"

@@ -21,7 +21,8 @@ public struct EndpointSets: Hashable, Sendable {
   ///   once: local if any copy is, and otherwise as the readiest copy says, of equals the one whose slice's name comes
   ///   first.
   public init(
-    of port: ServicePortName, family: AddressFamily, in slices: some Sequence<EndpointSlice>, seenFrom locality: Locality
+    of port: ServicePortName, family: AddressFamily, in slices: some Sequence<EndpointSlice>,
+    seenFrom locality: Locality
   ) {
     self.init(Candidate.merged(of: port, family: family, in: slices, seenFrom: locality))
   }
@@ -119,7 +120,8 @@ private struct Candidate {
 
   /// The endpoints of a service port, each once.
   static func merged(
-    of port: ServicePortName, family: AddressFamily, in slices: some Sequence<EndpointSlice>, seenFrom locality: Locality
+    of port: ServicePortName, family: AddressFamily, in slices: some Sequence<EndpointSlice>,
+    seenFrom locality: Locality
   ) -> [Candidate] {
     var copies: [Candidate] = []
     for slice in slices.filter({ $0.family == family }).sorted(by: { $0.name < $1.name }) {

@@ -64,5 +64,6 @@ public enum FrontendClass: UInt8, Hashable, Sendable, CaseIterable {
 }
 
 extension FrontendClass: Comparable {
+  /// By precedence: who comes first has an address and port that two claim.
   public static func < (left: FrontendClass, right: FrontendClass) -> Bool { left.rawValue < right.rawValue }
 }
