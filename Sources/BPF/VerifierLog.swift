@@ -31,6 +31,17 @@ public struct VerifierLog: Sendable, Equatable {
     let place = Self.sourcePlace(in: body).map { " at \($0)" } ?? ""
     summary = (excerpt.last ?? body.last).map { $0 + place }
   }
+
+  /// The log of a program that was loaded without libbpf; `nil` if there is nothing in it.
+  init?(verifier: String, program: String) {
+    guard !verifier.isEmpty else { return nil }
+    self.init(text: Self.framed(verifier, program: program))
+  }
+
+  /// The verifier's output between the marks that libbpf puts around it.
+  static func framed(_ verifier: String, program: String) -> String {
+    "libbpf: prog '\(program)': \(begin)\n\(verifier)\n\(end)\n"
+  }
 }
 
 extension VerifierLog {
