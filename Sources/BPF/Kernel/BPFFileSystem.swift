@@ -37,13 +37,15 @@ public enum BPFFileSystem {
       errno: descriptor, operation: "open pinned", object: path, hint: hint(path, errno: descriptor))
   }
 
-  /// Says so if the folder is missing or in another file system; leaves the rest to the error number.
+  /// What the state of the file system adds to the error number.
   private static func hint(_ path: String, errno error: Int32) -> String? {
-    let folder = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
-    guard abs(error) != EEXIST, !contains(folder.isEmpty ? "/" : folder) else { return nil }
-    guard contains(defaultMount) else {
-      return "no bpf file system is mounted there: mount -t bpf bpf \(defaultMount)"
+    let folder = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+    guard access(folder, F_OK) == 0 else { return "there is no folder \(folder)" }
+    guard contains(folder) else { return "\(folder) is not in a bpf file system: mount -t bpf bpf \(defaultMount)" }
+    switch abs(error) {
+    case EEXIST: return "something is pinned there: open or unpin it"
+    case EPERM where path[folder.endIndex...].contains("."): return "a bpf file system takes no '.' in names"
+    default: return nil
     }
-    return access(folder, F_OK) == 0 ? "\(folder) is not in a bpf file system" : "there is no folder \(folder)"
   }
 }
