@@ -177,7 +177,8 @@ extension OpenObject {
   private borrowing func checkPinnedMaps() throws(BPFError) {
     for map in maps {
       guard let path = bpf_map__pin_path(map).map({ String(cString: $0) }), access(path, F_OK) == 0 else { continue }
-      try MapDeclaration(map, of: pointer).check(try BPFFileSystem.open(path), name: "\(Self.name(ofMap: map)) at \(path)")
+      let declaration = MapDeclaration(map, of: pointer)
+      try declaration.check(try BPFFileSystem.open(path), name: "\(Self.name(ofMap: map)) at \(path)")
     }
   }
 
@@ -206,18 +207,14 @@ extension OpenObject {
 // MARK: - libbpf's lists
 
 extension OpenObject {
-  var programs: [OpaquePointer] {
-    Array(sequence(state: nil as OpaquePointer?) { [pointer] previous in
-      previous = bpf_object__next_program(pointer, previous)
-      return previous
-    })
-  }
+  var programs: [OpaquePointer] { all { [pointer] in bpf_object__next_program(pointer, $0) } }
 
-  var maps: [OpaquePointer] {
-    Array(sequence(state: nil as OpaquePointer?) { [pointer] previous in
-      previous = bpf_object__next_map(pointer, previous)
-      return previous
-    })
+  var maps: [OpaquePointer] { all { [pointer] in bpf_object__next_map(pointer, $0) } }
+
+  private borrowing func all(after next: (OpaquePointer?) -> OpaquePointer?) -> [OpaquePointer] {
+    var found: [OpaquePointer] = []
+    while let item = next(found.last) { found.append(item) }
+    return found
   }
 
   static func name(ofProgram program: OpaquePointer) -> String { String(cString: bpf_program__name(program)) }

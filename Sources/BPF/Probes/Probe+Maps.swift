@@ -5,7 +5,7 @@ extension Probe {
   /// Whether maps of `type` can be created.
   public static func mapType(_ type: MapType) -> Probe {
     Probe(KernelFeature("\(type) maps", since: type.since)) {
-      guard let shape = MapShape.smallest(type) else {
+      guard let shape = ProbeMapShape.smallest(type) else {
         return .impossible("maps of type \(type) need type information")
       }
       return create(type, shape)
@@ -15,7 +15,7 @@ extension Probe {
   /// Memory shared between programs and user space.
   public static let arena = Probe(.arena) { mapType(.arena).attempt() }
 
-  private static func create(_ type: MapType, _ shape: MapShape) -> Outcome {
+  private static func create(_ type: MapType, _ shape: ProbeMapShape) -> Outcome {
     var options = bpf_map_create_opts()
     options.sz = MemoryLayout<bpf_map_create_opts>.size
     options.map_flags = shape.flags
@@ -43,7 +43,7 @@ extension Probe {
 }
 
 /// How to create a map of some type.
-private struct MapShape {
+private struct ProbeMapShape {
   var keySize: UInt32 = 4
   var valueSize: UInt32 = 4
   var maxEntries: UInt32 = 1
@@ -51,15 +51,15 @@ private struct MapShape {
   var isOfMaps = false
 
   /// The smallest that a kernel with the type accepts; `nil` for types that cannot be created without type information.
-  static func smallest(_ type: MapType) -> MapShape? {
+  static func smallest(_ type: MapType) -> ProbeMapShape? {
     switch type {
     case .socketStorage, .cgroupStorage: nil
-    case .lpmTrie: MapShape(keySize: 8, flags: UInt32(BPF_F_NO_PREALLOC))
-    case .queue, .stack, .bloomFilter: MapShape(keySize: 0)
-    case .ringBuffer, .userRingBuffer: MapShape(keySize: 0, valueSize: 0, maxEntries: UInt32(getpagesize()))
-    case .arena: MapShape(keySize: 0, valueSize: 0, flags: UInt32(BPF_F_MMAPABLE))
-    case .arrayOfMaps, .hashOfMaps: MapShape(isOfMaps: true)
-    default: MapShape()
+    case .lpmTrie: ProbeMapShape(keySize: 8, flags: UInt32(BPF_F_NO_PREALLOC))
+    case .queue, .stack, .bloomFilter: ProbeMapShape(keySize: 0)
+    case .ringBuffer, .userRingBuffer: ProbeMapShape(keySize: 0, valueSize: 0, maxEntries: UInt32(getpagesize()))
+    case .arena: ProbeMapShape(keySize: 0, valueSize: 0, flags: UInt32(BPF_F_MMAPABLE))
+    case .arrayOfMaps, .hashOfMaps: ProbeMapShape(isOfMaps: true)
+    default: ProbeMapShape()
     }
   }
 }

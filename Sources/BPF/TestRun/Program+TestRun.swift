@@ -41,7 +41,8 @@ extension Program {
   ) throws(BPFError) -> TestRunResult<Context> {
     guard Context.programTypes.contains(type) else {
       throw BPFError(
-        .invalid, operation: "test", object: "program \(name)", hint: "\(Context.self) is not for programs of type \(type)")
+        .invalid, operation: "test", object: "program \(name)",
+        hint: "\(Context.self) is not for programs of type \(type)")
     }
     let input = context.encode(packet: packet)
     var data = [UInt8](repeating: 0, count: input.data.count + growth)
