@@ -4,8 +4,10 @@
 
 #include <errno.h>
 #include <linux/bpf.h>
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 static int close_probe(long fd)
@@ -42,4 +44,13 @@ int bpftest_probe_classifier(void)
 	attr.insn_cnt = sizeof(program) / sizeof(program[0]);
 	attr.license = (unsigned long)"Apache-2.0";
 	return close_probe(syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof(attr)));
+}
+
+int bpftest_is_on_bpffs(int fd)
+{
+	struct statfs status;
+
+	if (fstatfs(fd, &status))
+		return -errno;
+	return status.f_type == BPF_FS_MAGIC;
 }

@@ -4,6 +4,7 @@
 #define CBPFTESTING_H
 
 #include <netinet/in.h>
+#include <sys/eventfd.h>
 #include <sys/types.h>
 
 /*
@@ -36,6 +37,9 @@ int bpftest_memory_file(void);
 
 /* A descriptor that polls readable once `pid`, a child, has ended. */
 int bpftest_open_process(pid_t pid);
+
+/* Whether `fd` is a file or folder of a BPF file system: 1 or 0. */
+int bpftest_is_on_bpffs(int fd);
 
 /* Index and Ethernet address of an interface in the calling thread's network namespace. */
 int bpftest_interface(const char *name, unsigned int *index, unsigned char address[6]);
