@@ -112,7 +112,7 @@ extension Service {
   /// An address of the load balancer in front of a service.
   public struct LoadBalancerIngress: Hashable, Sendable {
     /// What the load balancer does to packets.
-    public enum Mode: String, Sendable {
+    public enum Mode: String, Sendable, CaseIterable {
       /// It delivers them to a node with their destination unchanged, so the nodes answer for the address.
       case vip = "VIP"
       /// It changes the destination to a node or endpoint, so packets to the address are left to it.

@@ -1,0 +1,41 @@
+import Model
+
+/// What all API objects have in common.
+struct ObjectMetadata {
+  let name: String
+  /// As written, or the one that `kubectl` assumes.
+  let namespace: String
+  let uid: String
+  let labels: [String: String]
+  let isBeingDeleted: Bool
+
+  init(_ object: ManifestValue) throws(FieldError) {
+    guard let metadata = try object.optional("metadata", .object) else {
+      throw FieldError(object, "is missing").inMember("metadata")
+    }
+    do throws(FieldError) {
+      name = try metadata.required("name", .name)
+      namespace = try metadata.nonempty("namespace", .string) ?? "default"
+      uid = try metadata.optional("uid", .string) ?? ""
+      labels = try metadata.optional("labels", .strings) ?? [:]
+      isBeingDeleted = metadata["deletionTimestamp"] != nil
+    } catch {
+      throw error.inMember("metadata")
+    }
+  }
+
+  var namespacedName: NamespacedName {
+    NamespacedName(namespace: namespace, name: name)
+  }
+}
+
+/// Labels and annotations with a meaning for the data plane.
+enum WellKnownName {
+  static let serviceName = "kubernetes.io/service-name"
+  static let serviceProxyName = "service.kubernetes.io/service-proxy-name"
+  static let headless = "service.kubernetes.io/headless"
+  static let namespaceName = "kubernetes.io/metadata.name"
+  static let sourceRanges = "service.beta.kubernetes.io/load-balancer-source-ranges"
+  static let loadBalancing = "martlet.io/load-balancing"
+  static let forwarding = "martlet.io/forwarding"
+}

@@ -1,0 +1,154 @@
+import Yams
+
+/// Reads YAML into ``ManifestValue``, with the scalars meaning what they mean to `kubectl`.
+enum YAMLReader {
+  /// A document of a file.
+  struct Document {
+    let text: String
+    /// The line of the file that the first line of `text` is.
+    let firstLine: Int
+  }
+
+  /// The documents of a file: what stands between lines that begin with `---`.
+  ///
+  /// Each is parsed on its own, so that a syntax error in one leaves the others. Those that hold nothing but blanks and
+  /// comments are left out.
+  static func documents(_ text: String) -> [Document] {
+    var documents: [Document] = []
+    var current: [Substring] = []
+    var firstLine = 1
+    func finish() {
+      if current.contains(where: isContent) {
+        documents.append(Document(text: current.joined(separator: "\n"), firstLine: firstLine))
+      }
+    }
+    for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+      if isSeparator(line) {
+        finish()
+        current = []
+        firstLine = index + 1
+      }
+      current.append(line)
+    }
+    finish()
+    return documents
+  }
+
+  private static func isSeparator(_ line: Substring) -> Bool {
+    line.hasPrefix("---") && (line.dropFirst(3).first.map(\.isWhitespace) ?? true)
+  }
+
+  private static func isContent(_ line: Substring) -> Bool {
+    let text = (isSeparator(line) ? line.dropFirst(3) : line).drop(while: \.isWhitespace)
+    return !text.isEmpty && text.first != "#"
+  }
+
+  /// The value of a document; `nil` if it has none.
+  static func read(_ document: Document) throws(ManifestSyntaxError) -> ManifestValue? {
+    let root: Yams.Node?
+    do {
+      root = try Yams.compose(yaml: document.text)
+    } catch {
+      throw syntaxError(error, in: document)
+    }
+    var converter = Converter(lineOffset: document.firstLine - 1)
+    return try root.map { node throws(ManifestSyntaxError) in try converter.value(node) }
+  }
+
+  private static func syntaxError(_ error: any Error, in document: Document) -> ManifestSyntaxError {
+    func at(_ mark: Mark?, _ message: String) -> ManifestSyntaxError {
+      ManifestSyntaxError(line: (mark?.line ?? 1) + document.firstLine - 1, message: message)
+    }
+    return switch error as? YamlError {
+    case .scanner(let context, let problem, let mark, _), .parser(let context, let problem, let mark, _),
+      .composer(let context, let problem, let mark, _):
+      at(mark, [context?.text, problem].compactMap { $0 }.joined(separator: ": "))
+    case .reader(let problem, _, _, _): at(nil, problem)
+    case .duplicatedKeysInMapping(let names, let context):
+      at(context.mark, "the name \(names.map { "\"\($0)\"" }.joined(separator: ", ")) occurs twice")
+    default: at(nil, "\(error)")
+    }
+  }
+}
+
+extension YAMLReader {
+  /// Turns the nodes of one document into values.
+  private struct Converter {
+    let lineOffset: Int
+    /// Values converted. An alias is a value each time it is used, and aliases of aliases grow without bound.
+    private var count = 0
+
+    private static let maximumCount = 10_000_000
+
+    init(lineOffset: Int) {
+      self.lineOffset = lineOffset
+    }
+
+    mutating func value(_ node: Yams.Node) throws(ManifestSyntaxError) -> ManifestValue {
+      let line = (node.mark?.line ?? 1) + lineOffset
+      count += 1
+      guard count <= Self.maximumCount else {
+        throw ManifestSyntaxError(line: line, message: "the document has more than \(Self.maximumCount) values")
+      }
+      let content: ManifestValue.Content
+      switch node {
+      case .scalar(let scalar): content = YAMLReader.content(of: scalar)
+      case .sequence(let sequence):
+        var values: [ManifestValue] = []
+        for element in sequence { values.append(try value(element)) }
+        content = .list(values)
+      case .mapping(let mapping): content = .object(try members(mapping))
+      case .alias: throw ManifestSyntaxError(line: line, message: "an alias that refers to nothing")
+      }
+      return ManifestValue(content: content, line: line)
+    }
+
+    private mutating func members(_ mapping: Yams.Node.Mapping) throws(ManifestSyntaxError) -> [ManifestValue.Member] {
+      var members: [ManifestValue.Member] = []
+      var merged: [ManifestValue.Member] = []
+      for (name, element) in mapping {
+        guard let name = name.scalar else {
+          throw ManifestSyntaxError(line: (name.mark?.line ?? 1) + lineOffset, message: "a name is not a scalar")
+        }
+        let value = try value(element)
+        if name.string == "<<", name.style == .plain {
+          merged += Self.members(mergedFrom: value)
+        } else {
+          members.append(ManifestValue.Member(name: name.string, value: value))
+        }
+      }
+      for member in merged where !members.contains(where: { $0.name == member.name }) { members.append(member) }
+      return members
+    }
+
+    /// What `<<` brings in: the members of an object, or of several of which the first that has a name counts.
+    private static func members(mergedFrom value: ManifestValue) -> [ManifestValue.Member] {
+      switch value.content {
+      case .object(let members): members
+      case .list(let values): values.flatMap(members(mergedFrom:))
+      default: []
+      }
+    }
+  }
+
+  /// What a scalar means: a string if it is quoted or tagged as one, or else what it looks like.
+  private static func content(of scalar: Yams.Node.Scalar) -> ManifestValue.Content {
+    let text = scalar.string
+    guard scalar.style == .plain, scalar.tag.rawValue != "tag:yaml.org,2002:str" else { return .string(text) }
+    switch text {
+    case "", "~", "null", "Null", "NULL": return .null
+    // YAML 1.1, which kubectl goes by.
+    case "true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON", "y", "Y": return .bool(true)
+    case "false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF", "n", "N": return .bool(false)
+    default: return number(text) ?? .string(text)
+    }
+  }
+
+  private static func number(_ text: String) -> ManifestValue.Content? {
+    guard let first = text.utf8.first, text.utf8.contains(where: { (0x30...0x39).contains($0) }),
+      (0x30...0x39).contains(first) || [UInt8(ascii: "+"), UInt8(ascii: "-"), UInt8(ascii: ".")].contains(first)
+    else { return nil }
+    if let integer = Int(text), String(integer) == text { return .integer(integer) }
+    return Double(text) == nil ? nil : .number(text)
+  }
+}
