@@ -34,26 +34,32 @@ extension ValueDecoder where Value == AddressFamily? {
 }
 
 extension ValueDecoder where Value == EndpointSlice.Endpoint? {
-  /// `nil` for an endpoint without an address. Of several addresses the first counts: the API has others be ignored.
+  /// `nil` for an endpoint without an address.
   fileprivate static var endpoint: Self {
-    Self { (endpoint) throws(FieldError) in
-      let addresses = try endpoint.list("addresses", of: .string)
-      let conditions = try endpoint.optional("conditions", .object)
-      let isReady = try conditions?.optional("ready", .bool) ?? true
-      let hints = try endpoint.optional("hints", .object)
-      guard let first = addresses.first else { return nil }
-      guard let address = IPAddress(first) else {
-        throw FieldError(endpoint["addresses"] ?? endpoint, "\"\(first)\" is not an IP address")
-          .atIndex(0).inMember("addresses")
+    Self { (object) throws(FieldError) in
+      guard let address = try object.optional("addresses", .firstAddress) ?? nil else { return nil }
+      var endpoint = EndpointSlice.Endpoint(address: address, node: try object.nonempty("nodeName", .string))
+      try object.inside("conditions") { (conditions) throws(FieldError) in
+        endpoint.isReady = try conditions.optional("ready", .bool) ?? true
+        endpoint.isServing = try conditions.optional("serving", .bool) ?? endpoint.isReady
+        endpoint.isTerminating = try conditions.optional("terminating", .bool) ?? false
       }
-      return EndpointSlice.Endpoint(
-        address: address,
-        isReady: isReady,
-        isServing: try conditions?.optional("serving", .bool) ?? isReady,
-        isTerminating: try conditions?.optional("terminating", .bool) ?? false,
-        node: try endpoint.nonempty("nodeName", .string),
-        zoneHints: Set(try hints?.list("forZones", of: .hint) ?? []),
-        nodeHints: Set(try hints?.list("forNodes", of: .hint) ?? []))
+      try object.inside("hints") { (hints) throws(FieldError) in
+        endpoint.zoneHints = Set(try hints.list("forZones", of: .hint))
+        endpoint.nodeHints = Set(try hints.list("forNodes", of: .hint))
+      }
+      return endpoint
+    }
+  }
+}
+
+extension ValueDecoder where Value == IPAddress? {
+  /// The one address of a list that counts: the API has the others be ignored.
+  fileprivate static var firstAddress: Self {
+    Self { (list) throws(FieldError) in
+      var list = list
+      if case .list(let values) = list.content { list.content = .list(Array(values.prefix(1))) }
+      return try ValueDecoder<[IPAddress]>.list(of: .address).decode(list).first
     }
   }
 }

@@ -18,7 +18,7 @@ struct ManifestValue: Sendable {
     let value: ManifestValue
   }
 
-  let content: Content
+  var content: Content
   /// Counted from 1 in the file.
   let line: Int
 

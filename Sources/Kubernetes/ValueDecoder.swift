@@ -26,6 +26,9 @@ struct ValueDecoder<Value> {
 extension ManifestValue {
   /// The member called `name`, or `nil` if it is absent or null.
   func optional<Value>(_ name: String, _ decoder: ValueDecoder<Value>) throws(FieldError) -> Value? {
+    guard case .object = content else {
+      throw FieldError(self, "expected an object, found \(contentDescription)")
+    }
     guard let member = self[name] else { return nil }
     do throws(FieldError) {
       return try decoder.decode(member)

@@ -56,17 +56,19 @@ enum YAMLReader {
   }
 
   private static func syntaxError(_ error: any Error, in document: Document) -> ManifestSyntaxError {
-    func at(_ mark: Mark?, _ message: String) -> ManifestSyntaxError {
-      ManifestSyntaxError(line: (mark?.line ?? 1) + document.firstLine - 1, message: message)
-    }
+    let lineCount = document.text.utf8.count { $0 == UInt8(ascii: "\n") } + 1
+    /// The line of the file. What isn't closed is missed after the last one.
+    func line(_ mark: Mark) -> Int { document.firstLine - 1 + min(mark.line, lineCount) }
     return switch error as? YamlError {
     case .scanner(let context, let problem, let mark, _), .parser(let context, let problem, let mark, _),
       .composer(let context, let problem, let mark, _):
-      at(mark, [context?.text, problem].compactMap { $0 }.joined(separator: ": "))
-    case .reader(let problem, _, _, _): at(nil, problem)
+      ManifestSyntaxError(
+        line: line(mark), message: context.map { "\(problem) \($0.text), line \(line($0.mark))" } ?? problem)
     case .duplicatedKeysInMapping(let names, let context):
-      at(context.mark, "the name \(names.map { "\"\($0)\"" }.joined(separator: ", ")) occurs twice")
-    default: at(nil, "\(error)")
+      ManifestSyntaxError(
+        line: line(context.mark), message: "\(names.map { "the name \"\($0)\"" }.joined(separator: ", ")) occurs twice")
+    case .reader(let problem, _, _, _): ManifestSyntaxError(line: document.firstLine, message: problem)
+    default: ManifestSyntaxError(line: document.firstLine, message: "\(error)")
     }
   }
 }

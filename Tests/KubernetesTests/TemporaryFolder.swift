@@ -16,7 +16,11 @@ final class TemporaryFolder: Sendable {
     try? FileManager.default.removeItem(atPath: path)
   }
 
-  var folder: ManifestFolder { ManifestFolder(path: path) }
+  /// What the folder says now.
+  func load() -> ManifestContents {
+    // Not before it is read may the folder go.
+    withExtendedLifetime(self) { ManifestFolder(path: path).load() }
+  }
 
   func create() throws {
     try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
@@ -42,7 +46,7 @@ final class TemporaryFolder: Sendable {
 
 /// What a folder with these files says.
 func contents(_ files: [String: String]) throws -> ManifestContents {
-  try TemporaryFolder(files).folder.load()
+  try TemporaryFolder(files).load()
 }
 
 extension ManifestContents {
