@@ -1,0 +1,113 @@
+import Glibc
+
+/// A bound rtnetlink socket: the module's only door to system calls.
+///
+/// It belongs to the network namespace of the thread that opens it, for good.
+struct SocketDescriptor: ~Copyable, Sendable {
+  let rawValue: Int32
+
+  // linux/netlink.h and linux/socket.h, which Glibc's import leaves out.
+  private static let routeProtocol: Int32 = 0  // NETLINK_ROUTE
+  private static let netlinkLevel: Int32 = 270  // SOL_NETLINK
+  private static let receiveBufferForce: Int32 = 33  // SO_RCVBUFFORCE
+
+  /// `setsockopt` names at level `SOL_NETLINK`.
+  enum Option: Int32 {
+    case addMembership = 1  // NETLINK_ADD_MEMBERSHIP
+    case cappedAcknowledgement = 10  // NETLINK_CAP_ACK, Linux 4.3
+    case extendedAcknowledgement = 11  // NETLINK_EXT_ACK, Linux 4.12
+    case strictCheck = 12  // NETLINK_GET_STRICT_CHK, Linux 4.20
+  }
+
+  /// `struct sockaddr_nl` (`linux/netlink.h`).
+  private struct Address {
+    var family = UInt16(AF_NETLINK)
+    var padding: UInt16 = 0
+    /// The sender's port; 0 is the kernel.
+    var port: UInt32 = 0
+    var groups: UInt32 = 0
+  }
+
+  /// Opens a socket; `isNonBlocking` for one that is waited for elsewhere.
+  init(isNonBlocking: Bool = false) throws(NetlinkError) {
+    let task = NetlinkTask("open", "rtnetlink socket")
+    let flags = Int32(SOCK_CLOEXEC.rawValue) | (isNonBlocking ? Int32(SOCK_NONBLOCK.rawValue) : 0)
+    rawValue = socket(AF_NETLINK, Int32(SOCK_RAW.rawValue) | flags, Self.routeProtocol)
+    guard rawValue >= 0 else { throw NetlinkError(errno: errno, task) }
+    try set(.cappedAcknowledgement, task)
+    try set(.extendedAcknowledgement, task)
+    try set(.strictCheck, task)
+  }
+
+  deinit { _ = close(rawValue) }
+
+  /// Sets an option of netlink sockets to `value`.
+  borrowing func set(_ option: Option, to value: Int32 = 1, _ task: NetlinkTask) throws(NetlinkError) {
+    var value = value
+    let size = socklen_t(MemoryLayout<Int32>.size)
+    // SAFETY: the kernel reads `size` bytes of `value` during the call.
+    guard unsafe setsockopt(rawValue, Self.netlinkLevel, option.rawValue, &value, size) == 0 else {
+      throw NetlinkError(errno: errno, task)
+    }
+  }
+
+  /// Makes room for `bytes` of messages in the kernel, beyond the system's limit if the caller may.
+  ///
+  /// The kernel doubles the number for its own bookkeeping (socket(7)).
+  borrowing func setReceiveBuffer(_ bytes: Int32, _ task: NetlinkTask) throws(NetlinkError) {
+    var bytes = bytes
+    let size = socklen_t(MemoryLayout<Int32>.size)
+    // SAFETY: the kernel reads `size` bytes of `bytes` during the calls.
+    let failed = unsafe setsockopt(rawValue, SOL_SOCKET, Self.receiveBufferForce, &bytes, size) != 0
+      && setsockopt(rawValue, SOL_SOCKET, SO_RCVBUF, &bytes, size) != 0
+    if failed { throw NetlinkError(errno: errno, task) }
+  }
+
+  /// Sends one request to the kernel.
+  borrowing func send(_ message: [UInt8], _ task: NetlinkTask) throws(NetlinkError) {
+    // SAFETY: the kernel reads `count` bytes of the array during the call.
+    let sent = unsafe message.withUnsafeBytes { unsafe Self.retrying { Glibc.send(rawValue, $0.baseAddress, $0.count, 0) } }
+    guard sent == message.count else { throw NetlinkError(errno: errno, task) }
+  }
+
+  /// Receives one datagram into `buffer`, which grows to hold it, and returns its length.
+  ///
+  /// The length is asked for first: a datagram that does not fit would be cut, and with it the message that ends the
+  /// answer. Throws `EAGAIN` for a non-blocking socket without one, and `ENOBUFS` if the kernel had to drop some.
+  borrowing func receive(into buffer: inout [UInt8], _ task: NetlinkTask) throws(NetlinkError) -> Int {
+    while true {
+      // SAFETY: a null buffer of length 0 is not written to.
+      let length = unsafe Self.retrying {
+        unsafe recv(rawValue, nil, 0, Int32(MSG_PEEK.rawValue) | Int32(MSG_TRUNC.rawValue))
+      }
+      guard length >= 0 else { throw NetlinkError(errno: errno, task) }
+      if buffer.count < length { buffer.append(contentsOf: repeatElement(0, count: length - buffer.count)) }
+
+      var sender = Address()
+      let received = take(into: &buffer, from: &sender)
+      guard received >= 0 else { throw NetlinkError(errno: errno, task) }
+      // Other processes may send to a netlink socket; only the kernel is believed.
+      if sender.port == 0 { return received }
+    }
+  }
+
+  private borrowing func take(into buffer: inout [UInt8], from sender: inout Address) -> Int {
+    var size = socklen_t(MemoryLayout<Address>.size)
+    // SAFETY: the kernel writes at most `count` bytes to the buffer and at most `size` to the address during the call.
+    return unsafe buffer.withUnsafeMutableBytes { bytes in
+      unsafe withUnsafeMutablePointer(to: &sender) { address in
+        unsafe address.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+          unsafe Self.retrying { unsafe recvfrom(rawValue, bytes.baseAddress, bytes.count, 0, address, &size) }
+        }
+      }
+    }
+  }
+
+  /// Repeats a call that a signal interrupted.
+  private static func retrying(_ call: () -> Int) -> Int {
+    while true {
+      let result = call()
+      if result >= 0 || errno != EINTR { return result }
+    }
+  }
+}
