@@ -33,7 +33,9 @@ public struct InterfaceAddress: Hashable, Sendable {
 
   /// How far from the host something is valid or reachable; a smaller number is farther (`RT_SCOPE_…`).
   public struct Scope: RawRepresentable, Hashable, Sendable {
+    /// The kernel's number.
     public let rawValue: UInt8
+    /// The given number.
     public init(rawValue: UInt8) { self.rawValue = rawValue }
 
     /// Everywhere ("global").
@@ -50,7 +52,9 @@ public struct InterfaceAddress: Hashable, Sendable {
 
   /// The bits of `IFA_FLAGS`.
   public struct Flags: OptionSet, Hashable, Sendable {
+    /// The bits, as the kernel has them.
     public let rawValue: UInt32
+    /// The given bits.
     public init(rawValue: UInt32) { self.rawValue = rawValue }
 
     /// IPv4: not the first of its network. IPv6: a temporary address (`IFA_F_SECONDARY`).

@@ -6,6 +6,7 @@ public struct InterfaceIndex: RawRepresentable, Hashable, Sendable {
   /// The number, as in `ifi_index` and in BPF's `ifindex`. 0 is no interface.
   public let rawValue: UInt32
 
+  /// The given number.
   public init(rawValue: UInt32) { self.rawValue = rawValue }
 
   /// The interface with the given number.

@@ -3,6 +3,7 @@ public struct LinkKind: RawRepresentable, Hashable, Sendable {
   /// The kernel's name, `IFLA_INFO_KIND`.
   public let rawValue: String
 
+  /// The kernel's name as a kind.
   public init(rawValue: String) { self.rawValue = rawValue }
 
   /// One end of a virtual Ethernet cable.

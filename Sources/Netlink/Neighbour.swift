@@ -28,7 +28,9 @@ public struct Neighbour: Hashable, Sendable {
 
   /// The bits of `ndm_state`.
   public struct State: OptionSet, Hashable, Sendable {
+    /// The bits, as the kernel has them.
     public let rawValue: UInt16
+    /// The given bits.
     public init(rawValue: UInt16) { self.rawValue = rawValue }
 
     /// Asked for, not answered (`NUD_INCOMPLETE`).

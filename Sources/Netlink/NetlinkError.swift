@@ -6,7 +6,9 @@ import Glibc
 public struct NetlinkError: Error, Sendable, Hashable {
   /// The class of failure, for code to act on.
   public struct Kind: RawRepresentable, Hashable, Sendable {
+    /// The class in words.
     public let rawValue: String
+    /// A class with the given name.
     public init(rawValue: String) { self.rawValue = rawValue }
 
     /// It is there already (`EEXIST`).
@@ -44,6 +46,7 @@ public struct NetlinkError: Error, Sendable, Hashable {
   /// What a person can do about it.
   public var hint: String?
 
+  /// An error with all that is known.
   public init(
     _ kind: Kind, operation: String, object: String, errno: Int32 = 0, kernelMessage: String? = nil,
     hint: String? = nil
@@ -63,7 +66,8 @@ extension NetlinkError: CustomStringConvertible {
     var text = "\(operation) \(object): \(kind.rawValue)"
     if errno != 0 {
       // SAFETY: strerror returns a string that glibc keeps for the thread until its next call, and it is copied here.
-      text += ": " + unsafe String(cString: strerror(errno)) + " (\(errno))"
+      let meaning = String(cString: strerror(errno))
+      text += ": \(meaning) (\(errno))"
     }
     if let kernelMessage { text += ", the kernel says: \(kernelMessage)" }
     if let hint { text += "; \(hint)" }

@@ -32,7 +32,7 @@ public final class NetlinkSocket: Sendable {
 
   /// `receiveCapacity` is the size of the receive buffer to begin with; the kernel fills up to 32 KiB at a time.
   init(receiveCapacity: Int) throws(NetlinkError) {
-    conversation = Mutex(Conversation(try SocketDescriptor(), receiveCapacity: receiveCapacity))
+    conversation = Mutex(Conversation(try SocketDescriptor.open(), receiveCapacity: receiveCapacity))
   }
 
   /// Asks for one object and returns what `decode` makes of the answer.
@@ -100,16 +100,23 @@ private struct Conversation: ~Copyable {
     var answer: [T] = []
     while true {
       let length = try socket.receive(into: &buffer, task)
-      do {
+      do throws(ReplyReader.Failure) {
         let progress = try reader.read(buffer[..<length]) { message in
           if let element = decode(message) { answer.append(element) }
         }
         if progress == .finished { return reader.isInterrupted ? nil : answer }
-      } catch .refused(let errno, let message) {
-        throw NetlinkError(errno: errno, task, kernelMessage: message)
-      } catch .malformed {
-        throw NetlinkError(.malformed, operation: task.operation, object: task.object)
+      } catch {
+        throw NetlinkError(error, task)
       }
+    }
+  }
+}
+
+extension NetlinkError {
+  fileprivate init(_ failure: ReplyReader.Failure, _ task: NetlinkTask) {
+    switch failure {
+    case .refused(let errno, let message): self.init(errno: errno, task, kernelMessage: message)
+    case .malformed: self.init(.malformed, operation: task.operation, object: task.object)
     }
   }
 }

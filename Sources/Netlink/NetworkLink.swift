@@ -38,7 +38,9 @@ public struct NetworkLink: Hashable, Sendable, Identifiable {
 
   /// The bits of `ifi_flags`, described in netdevice(7).
   public struct Flags: OptionSet, Hashable, Sendable {
+    /// The bits, as the kernel has them.
     public let rawValue: UInt32
+    /// The given bits.
     public init(rawValue: UInt32) { self.rawValue = rawValue }
 
     /// Administratively up (`IFF_UP`).

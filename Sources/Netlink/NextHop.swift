@@ -22,7 +22,9 @@ public struct NextHop: Hashable, Sendable {
 
   /// The bits of `rtnh_flags`.
   public struct Flags: OptionSet, Hashable, Sendable {
+    /// The bits, as the kernel has them.
     public let rawValue: UInt8
+    /// The given bits.
     public init(rawValue: UInt8) { self.rawValue = rawValue }
 
     /// Not usable: the interface is down (`RTNH_F_DEAD`).

@@ -61,7 +61,9 @@ public struct Route: Hashable, Sendable {
 
   /// What happens to a packet that takes the route (`RTN_…`).
   public struct Action: RawRepresentable, Hashable, Sendable {
+    /// The kernel's number.
     public let rawValue: UInt8
+    /// The given number.
     public init(rawValue: UInt8) { self.rawValue = rawValue }
 
     /// It is sent to a gateway, or to the destination itself.
@@ -86,7 +88,9 @@ public struct Route: Hashable, Sendable {
 
   /// Who made a route (`RTPROT_…`). Numbers from 5 on are for routing daemons to choose.
   public struct Origin: RawRepresentable, Hashable, Sendable {
+    /// The kernel's number.
     public let rawValue: UInt8
+    /// The given number.
     public init(rawValue: UInt8) { self.rawValue = rawValue }
 
     /// Nobody said: in a request to delete, anybody.

@@ -3,6 +3,7 @@ public struct RoutingTable: RawRepresentable, Hashable, Sendable {
   /// The number, as in `ip route … table NUMBER`.
   public let rawValue: UInt32
 
+  /// The given number.
   public init(rawValue: UInt32) { self.rawValue = rawValue }
 
   /// The table with the given number.

@@ -43,7 +43,7 @@ extension ArraySlice<UInt8> {
   func load<T: FixedWidthInteger & BitwiseCopyable>(_ type: T.Type, at offset: Int = 0) -> T? {
     guard offset + MemoryLayout<T>.size <= count else { return nil }
     // SAFETY: the bounds were checked, the load need not be aligned, and every bit pattern is an integer.
-    return unsafe withUnsafeBytes { unsafe $0.loadUnaligned(fromByteOffset: offset, as: T.self) }
+    return withUnsafeBytes { $0.loadUnaligned(fromByteOffset: offset, as: T.self) }
   }
 
   /// The text up to the first zero byte or the end.

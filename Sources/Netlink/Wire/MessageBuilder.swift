@@ -23,7 +23,7 @@ struct MessageBuilder {
 
   /// Adds an integer in host order.
   mutating func append<T: FixedWidthInteger & BitwiseCopyable>(_ value: T) {
-    withUnsafeBytes(of: value) { bytes.append(contentsOf: unsafe $0) }
+    withUnsafeBytes(of: value) { bytes.append(contentsOf: $0) }
   }
 
   /// Adds an attribute with an integer in host order.
@@ -84,6 +84,6 @@ struct MessageBuilder {
   }
 
   private mutating func store<T: FixedWidthInteger & BitwiseCopyable>(_ value: T, at offset: Int) {
-    withUnsafeBytes(of: value) { unsafe bytes.replaceSubrange(offset..<offset + MemoryLayout<T>.size, with: $0) }
+    withUnsafeBytes(of: value) { bytes.replaceSubrange(offset..<offset + MemoryLayout<T>.size, with: $0) }
   }
 }

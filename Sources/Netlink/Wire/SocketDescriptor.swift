@@ -1,6 +1,6 @@
 import Glibc
 
-/// A bound rtnetlink socket: the module's only door to system calls.
+/// An rtnetlink socket: the module's only door to system calls.
 ///
 /// It belongs to the network namespace of the thread that opens it, for good.
 struct SocketDescriptor: ~Copyable, Sendable {
@@ -28,15 +28,19 @@ struct SocketDescriptor: ~Copyable, Sendable {
     var groups: UInt32 = 0
   }
 
+  private init(owning rawValue: Int32) { self.rawValue = rawValue }
+
   /// Opens a socket; `isNonBlocking` for one that is waited for elsewhere.
-  init(isNonBlocking: Bool = false) throws(NetlinkError) {
+  static func open(isNonBlocking: Bool = false) throws(NetlinkError) -> SocketDescriptor {
     let task = NetlinkTask("open", "rtnetlink socket")
     let flags = Int32(SOCK_CLOEXEC.rawValue) | (isNonBlocking ? Int32(SOCK_NONBLOCK.rawValue) : 0)
-    rawValue = socket(AF_NETLINK, Int32(SOCK_RAW.rawValue) | flags, Self.routeProtocol)
-    guard rawValue >= 0 else { throw NetlinkError(errno: errno, task) }
-    try set(.cappedAcknowledgement, task)
-    try set(.extendedAcknowledgement, task)
-    try set(.strictCheck, task)
+    let descriptor = socket(AF_NETLINK, Int32(SOCK_RAW.rawValue) | flags, routeProtocol)
+    guard descriptor >= 0 else { throw NetlinkError(errno: errno, task) }
+    let socket = SocketDescriptor(owning: descriptor)
+    try socket.set(.cappedAcknowledgement, task)
+    try socket.set(.extendedAcknowledgement, task)
+    try socket.set(.strictCheck, task)
+    return socket
   }
 
   deinit { _ = close(rawValue) }
@@ -46,7 +50,7 @@ struct SocketDescriptor: ~Copyable, Sendable {
     var value = value
     let size = socklen_t(MemoryLayout<Int32>.size)
     // SAFETY: the kernel reads `size` bytes of `value` during the call.
-    guard unsafe setsockopt(rawValue, Self.netlinkLevel, option.rawValue, &value, size) == 0 else {
+    guard setsockopt(rawValue, Self.netlinkLevel, option.rawValue, &value, size) == 0 else {
       throw NetlinkError(errno: errno, task)
     }
   }
@@ -58,7 +62,8 @@ struct SocketDescriptor: ~Copyable, Sendable {
     var bytes = bytes
     let size = socklen_t(MemoryLayout<Int32>.size)
     // SAFETY: the kernel reads `size` bytes of `bytes` during the calls.
-    let failed = unsafe setsockopt(rawValue, SOL_SOCKET, Self.receiveBufferForce, &bytes, size) != 0
+    let failed =
+      setsockopt(rawValue, SOL_SOCKET, Self.receiveBufferForce, &bytes, size) != 0
       && setsockopt(rawValue, SOL_SOCKET, SO_RCVBUF, &bytes, size) != 0
     if failed { throw NetlinkError(errno: errno, task) }
   }
@@ -66,7 +71,9 @@ struct SocketDescriptor: ~Copyable, Sendable {
   /// Sends one request to the kernel.
   borrowing func send(_ message: [UInt8], _ task: NetlinkTask) throws(NetlinkError) {
     // SAFETY: the kernel reads `count` bytes of the array during the call.
-    let sent = unsafe message.withUnsafeBytes { unsafe Self.retrying { Glibc.send(rawValue, $0.baseAddress, $0.count, 0) } }
+    let sent = message.withUnsafeBytes { bytes in
+      Self.retrying { Glibc.send(rawValue, bytes.baseAddress, bytes.count, 0) }
+    }
     guard sent == message.count else { throw NetlinkError(errno: errno, task) }
   }
 
@@ -77,8 +84,8 @@ struct SocketDescriptor: ~Copyable, Sendable {
   borrowing func receive(into buffer: inout [UInt8], _ task: NetlinkTask) throws(NetlinkError) -> Int {
     while true {
       // SAFETY: a null buffer of length 0 is not written to.
-      let length = unsafe Self.retrying {
-        unsafe recv(rawValue, nil, 0, Int32(MSG_PEEK.rawValue) | Int32(MSG_TRUNC.rawValue))
+      let length = Self.retrying {
+        recv(rawValue, nil, 0, Int32(MSG_PEEK) | Int32(MSG_TRUNC))
       }
       guard length >= 0 else { throw NetlinkError(errno: errno, task) }
       if buffer.count < length { buffer.append(contentsOf: repeatElement(0, count: length - buffer.count)) }
@@ -94,11 +101,10 @@ struct SocketDescriptor: ~Copyable, Sendable {
   private borrowing func take(into buffer: inout [UInt8], from sender: inout Address) -> Int {
     var size = socklen_t(MemoryLayout<Address>.size)
     // SAFETY: the kernel writes at most `count` bytes to the buffer and at most `size` to the address during the call.
-    return unsafe buffer.withUnsafeMutableBytes { bytes in
-      unsafe withUnsafeMutablePointer(to: &sender) { address in
-        unsafe address.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-          unsafe Self.retrying { unsafe recvfrom(rawValue, bytes.baseAddress, bytes.count, 0, address, &size) }
-        }
+    return buffer.withUnsafeMutableBytes { bytes in
+      withUnsafeMutableBytes(of: &sender) { sender in
+        let address = sender.baseAddress?.assumingMemoryBound(to: sockaddr.self)
+        return Self.retrying { recvfrom(rawValue, bytes.baseAddress, bytes.count, 0, address, &size) }
       }
     }
   }
