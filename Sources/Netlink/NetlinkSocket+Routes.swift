@@ -7,12 +7,14 @@ extension NetlinkSocket {
   /// The route that the kernel itself would take to `address`, or `nil` if none leads there.
   ///
   /// The answer has the destination `address` alone and one next hop, chosen as for a packet that this host sends. Where
-  /// a route forbids or discards such packets, it is an answer too, with the ``Route/action`` that says so, and for IPv4
-  /// with nothing else. Policy routing rules count, except those that select by more than the destination.
+  /// a route forbids or discards such packets, it is an answer too, with the ``Route/action`` that says so and nothing
+  /// else. For IPv4 the table of a local address may read `main`: the kernel keeps both in one until there are rules.
+  /// Policy routing rules count, except those that select by more than the destination.
   ///
   /// Corresponds to `RTM_GETROUTE`, as `ip route get`.
   public func route(to address: IPAddress) throws(NetlinkError) -> Route? {
-    let lookUpTable: UInt32 = 0x1000  // RTM_F_LOOKUP_TABLE: name the table that the route is in
+    // RTM_F_LOOKUP_TABLE: name the table that the route was found in. IPv6 always does and refuses the flag.
+    let lookUpTable: UInt32 = address.isIPv4 ? 0x1000 : 0
     let destination = IPPrefix(address)
     var request = MessageBuilder(.getRoute)
     RouteHeader(family: address.family, destinationLength: destination.length, flags: lookUpTable)
@@ -22,7 +24,7 @@ extension NetlinkSocket {
       return try get(request, NetlinkTask("look up route to", "\(address)"), Route.init)
     } catch {
       if error.errno == ENETUNREACH { return nil }
-      guard address.isIPv4, let action = Route.Action(refusal: error) else { throw error }
+      guard let action = Route.Action(refusal: error) else { throw error }
       return Route(to: destination, action: action)
     }
   }
@@ -62,7 +64,7 @@ extension NetlinkSocket {
 }
 
 extension Route.Action {
-  /// The action of the IPv4 route on which a lookup failed. For IPv6 the kernel returns the route itself.
+  /// The action of the route on which a lookup failed.
   fileprivate init?(refusal error: NetlinkError) {
     switch error.errno {
     case EHOSTUNREACH: self = .unreachable

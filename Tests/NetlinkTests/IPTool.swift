@@ -44,6 +44,7 @@ struct ToolLink: Decodable {
       var local: String?
       var local6: String?
       var learning: Bool?
+      var link: String?
     }
     var info_kind: String?
     var info_data: Settings?
@@ -102,7 +103,6 @@ struct ToolRoute: Decodable {
 /// A neighbour as ip(8) describes it.
 struct ToolNeighbour: Decodable {
   var dst: String
-  var dev: String
   var lladdr: String?
   var state: [String]
 }
@@ -124,6 +124,8 @@ struct Plan: Sendable, CustomTestStringConvertible {
   let host: IPAddress
   let neighbour: IPAddress
   let elsewhere: IPAddress
+  /// A router on the veth's other end, which has no address of its own.
+  let onFarLink: IPAddress
   let subnetLength: Int
   let remote: IPPrefix
   /// The option of ip(8).
@@ -139,10 +141,12 @@ struct Plan: Sendable, CustomTestStringConvertible {
   static let both = [
     Plan(
       family: .ipv4, host: address("192.0.2.1"), neighbour: address("192.0.2.2"), elsewhere: address("203.0.113.9"),
+      onFarLink: address("198.18.0.2"),
       subnetLength: 24, remote: IPPrefix(address("198.51.100.0"), length: 24), option: "-4"),
     Plan(
       family: .ipv6, host: address("2001:db8::1"), neighbour: address("2001:db8::2"),
-      elsewhere: address("2001:db8:f::9"), subnetLength: 64, remote: IPPrefix(address("2001:db8:5::"), length: 64),
+      elsewhere: address("2001:db8:f::9"), onFarLink: address("fe80::2"),
+      subnetLength: 64, remote: IPPrefix(address("2001:db8:5::"), length: 64),
       option: "-6"),
   ]
 }
@@ -163,9 +167,22 @@ struct Network {
     guard let plan else { return }
     try netlink.addAddress(
       InterfaceAddress(plan.host, prefixLength: plan.subnetLength, interface: near, flags: .noDAD))
+    // IPv6 puts the address to use in the background, even without duplicate address detection.
+    try eventually { try netlink.route(to: plan.host)?.action == .local }
   }
 
   func tool<T: Decodable>(_ arguments: String, as type: T.Type = T.self) throws -> T {
     try namespace.ipTool(arguments)
   }
+}
+
+/// Waits until `condition` holds; records an issue if it does not within five seconds.
+func eventually(
+  _ condition: () throws -> Bool, sourceLocation: SourceLocation = #_sourceLocation
+) throws {
+  for _ in 0..<500 {
+    if try condition() { return }
+    usleep(10_000)
+  }
+  Issue.record("did not come about in five seconds", sourceLocation: sourceLocation)
 }

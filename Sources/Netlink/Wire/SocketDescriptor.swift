@@ -37,6 +37,7 @@ struct SocketDescriptor: ~Copyable, Sendable {
     let descriptor = socket(AF_NETLINK, Int32(SOCK_RAW.rawValue) | flags, routeProtocol)
     guard descriptor >= 0 else { throw NetlinkError(errno: errno, task) }
     let socket = SocketDescriptor(owning: descriptor)
+    try socket.bind(task)
     try socket.set(.cappedAcknowledgement, task)
     try socket.set(.extendedAcknowledgement, task)
     try socket.set(.strictCheck, task)
@@ -44,6 +45,17 @@ struct SocketDescriptor: ~Copyable, Sendable {
   }
 
   deinit { _ = close(rawValue) }
+
+  /// Takes a port of the kernel's choice. Requests would do it by themselves; but the kernel sends no events to port 0,
+  /// which it takes for its own.
+  private borrowing func bind(_ task: NetlinkTask) throws(NetlinkError) {
+    var address = Address()
+    let result = withUnsafeBytes(of: &address) { address in
+      // SAFETY: the kernel reads `count` bytes of the address during the call.
+      Glibc.bind(rawValue, address.baseAddress?.assumingMemoryBound(to: sockaddr.self), socklen_t(address.count))
+    }
+    guard result == 0 else { throw NetlinkError(errno: errno, task) }
+  }
 
   /// Sets an option of netlink sockets to `value`.
   borrowing func set(_ option: Option, to value: Int32 = 1, _ task: NetlinkTask) throws(NetlinkError) {
