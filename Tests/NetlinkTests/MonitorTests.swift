@@ -30,7 +30,9 @@ import Testing
     #expect(seen.kind == .bridge)
 
     try network.netlink.setUp(created.index)
-    let isUp = try await first(monitor) { if case .linkChanged(let link) = $0, link.isUp { link.index } else { nil } }
+    let isUp = try await first(monitor) {
+      if case .linkChanged(let link) = $0, link.isUp, link.name == "d0" { link.index } else { nil }
+    }
     #expect(isUp == created.index)
 
     try network.netlink.deleteLink(created.index)
