@@ -2,7 +2,10 @@
 #define _GNU_SOURCE
 #include "cbpftesting.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <net/if.h>
 #include <sched.h>
 #include <string.h>
@@ -49,4 +52,27 @@ int bpftest_interface(const char *name, unsigned int *index, unsigned char addre
 	}
 	close(fd);
 	return error;
+}
+
+int bpftest_open_packet_socket(unsigned int index)
+{
+	struct sockaddr_ll address = {
+		.sll_family = AF_PACKET,
+		.sll_protocol = htons(ETH_P_ALL),
+		.sll_ifindex = (int)index,
+	};
+	/* Bound at once: with a protocol it would first hear every interface. */
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+	int ignore_own = 1;
+
+	if (fd < 0)
+		return -errno;
+	if (setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &ignore_own, sizeof(ignore_own)) ||
+	    bind(fd, (struct sockaddr *)&address, sizeof(address))) {
+		int error = -errno;
+
+		close(fd);
+		return error;
+	}
+	return fd;
 }

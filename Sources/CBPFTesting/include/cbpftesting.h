@@ -44,6 +44,9 @@ int bpftest_is_on_bpffs(int fd);
 /* Index and Ethernet address of an interface in the calling thread's network namespace. */
 int bpftest_interface(const char *name, unsigned int *index, unsigned char address[6]);
 
+/* A raw packet socket on the interface `index` of the calling thread's network namespace, for frames both ways. */
+int bpftest_open_packet_socket(unsigned int index);
+
 /* Receives a datagram from an IPv6 socket with IPV6_RECVPKTINFO on, and tells whom it came from and was sent to. */
 ssize_t bpftest_receive(int fd, void *buffer, size_t size, struct sockaddr_in6 *from, struct in6_addr *to);
 
