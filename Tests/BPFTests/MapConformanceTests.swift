@@ -41,6 +41,22 @@ private let prefix: @Sendable (Int) -> ip_prefix = { number in
       .verify(rule)
   }
 
+  @Test(arguments: MapRule.rules(for: .hash))
+  func perCPUHash(rule: MapRule) throws {
+    try MapConformance(
+      .hash, make: { PerCPUColumns(MemoryPerCPUMap(.hash, capacity: $0)) }, key: { UInt32($0) },
+      value: { UInt64($0) + 1 }
+    ).verify(rule)
+  }
+
+  @Test(arguments: MapRule.rules(for: .array))
+  func perCPUArray(rule: MapRule) throws {
+    try MapConformance(
+      .array, make: { PerCPUColumns(MemoryPerCPUMap(.array, capacity: $0)) }, key: { UInt32($0) },
+      value: { UInt64($0) + 1 }
+    ).verify(rule)
+  }
+
   @Test(arguments: PrefixRule.allCases)
   func prefixes(rule: PrefixRule) throws {
     try rule.verify(MemoryMap(.lpmTrie, capacity: 8))
@@ -83,6 +99,30 @@ private let prefix: @Sendable (Int) -> ip_prefix = { number in
   func array(rule: MapRule) throws {
     try MapConformance(
       .array, make: { try ArrayMap(name: "conformance", capacity: $0) }, key: { UInt32($0) }, value: value
+    ).verify(rule)
+  }
+
+  @Test(arguments: MapRule.rules(for: .hash))
+  func perCPUHash(rule: MapRule) throws {
+    try MapConformance(
+      .hash, make: { try PerCPUColumns(PerCPUHashMap(name: "conformance", capacity: $0)) }, key: { UInt32($0) },
+      value: { UInt64($0) + 1 }
+    ).verify(rule)
+  }
+
+  @Test(arguments: MapRule.rules(for: .lruHash))
+  func lruPerCPUHash(rule: MapRule) throws {
+    try MapConformance(
+      .lruHash, make: { try PerCPUColumns(LRUPerCPUHashMap(name: "conformance", capacity: $0)) },
+      key: { UInt32($0) }, value: { UInt64($0) + 1 }
+    ).verify(rule)
+  }
+
+  @Test(arguments: MapRule.rules(for: .array))
+  func perCPUArray(rule: MapRule) throws {
+    try MapConformance(
+      .array, make: { try PerCPUColumns(PerCPUArrayMap(name: "conformance", capacity: $0)) }, key: { UInt32($0) },
+      value: { UInt64($0) + 1 }
     ).verify(rule)
   }
 

@@ -54,7 +54,7 @@ extension KernelPerCPUMapStorage where Self: ~Copyable {
   ///
   /// The corresponding C function is `bpf_map_update_batch` (Linux 5.6; for arrays 5.13).
   public borrowing func update(
-    keys: [Key], values: [PerCPU<Value>], mode: UpdateMode = .set
+    keys: [Key], values: [PerCPU<Value>], mode: UpdateMode
   ) throws(BPFError) {
     precondition(keys.count == values.count, "\(keys.count) keys and \(values.count) values")
     var words: [UInt64] = []

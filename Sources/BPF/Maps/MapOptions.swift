@@ -11,7 +11,8 @@ public struct MapOptions: OptionSet, Hashable, Sendable, CustomStringConvertible
   /// sparse hash; each new entry costs an allocation, which can fail. A trie is always so.
   public static let allocatingOnDemand = MapOptions(rawValue: 1 << 0)
   /// A list per processor instead of a common one decides what is least recently used (`BPF_F_NO_COMMON_LRU`): faster,
-  /// but a processor drops entries while others have room.
+  /// but a
+  /// processor drops entries while others have room: one that stores alone has only its share of the capacity.
   public static let perCPULists = MapOptions(rawValue: 1 << 1)
   /// Memory comes from one NUMA node (`BPF_F_NUMA_NODE`); set by the creation's `numaNode`.
   public static let numaNode = MapOptions(rawValue: 1 << 2)

@@ -18,6 +18,11 @@ public protocol PerCPUMapStorage<Key, Value>: ~Copyable {
   borrowing func remove(_ key: Key) throws(BPFError) -> Bool
   /// Removes `key` and returns what it held.
   borrowing func take(_ key: Key) throws(BPFError) -> PerCPU<Value>?
+  /// Stores many keys' values in order; see ``MapStorage/update(keys:values:mode:)``.
+  borrowing func update(keys: [Key], values: [PerCPU<Value>], mode: UpdateMode) throws(BPFError)
+  /// Removes many keys; returns how many of them were there.
+  @discardableResult
+  borrowing func remove(keys: [Key]) throws(BPFError) -> Int
   /// Calls `body` for each key in no particular order, as ``MapStorage/forEach(_:)`` does.
   borrowing func forEach(_ body: (Key, PerCPU<Value>) throws(BPFError) -> Void) throws(BPFError)
 }

@@ -1,5 +1,4 @@
 import Glibc
-import Synchronization
 
 /// A table in plain memory that behaves as a kernel map does: same results, same errors, same limits.
 ///
@@ -43,17 +42,17 @@ public final class MemoryMap<Key: BitwiseCopyable & Sendable, Value: BitwiseCopy
   public let kind: Kind
   /// The most entries there can be.
   public let capacity: Int
+  private let table: LockedTable<Key, Value>
+
   /// The name that errors give.
-  public let name: String
-  private let state: Mutex<MemoryState<Key, Value>>
+  public var name: String { table.name }
 
   /// An empty table; for ``Kind/array``, one of zeros.
   public init(_ kind: Kind = .hash, name: String = "memory map", capacity: Int) {
     precondition(capacity > 0, "a map has room for at least one entry")
     self.kind = kind
-    self.name = name
     self.capacity = capacity
-    state = Mutex(MemoryState(name: name, table: Self.table(kind, capacity: capacity)))
+    table = LockedTable(name: name, table: Self.table(kind, capacity: capacity))
   }
 
   private static func table(_ kind: Kind, capacity: Int) -> any MemoryTable<Key, Value> {
@@ -66,68 +65,40 @@ public final class MemoryMap<Key: BitwiseCopyable & Sendable, Value: BitwiseCopy
   }
 
   /// Makes an operation to come fail.
-  public func inject(_ fault: MemoryFault) { state.withLock { $0.faults.add(fault) } }
+  public func inject(_ fault: MemoryFault) { table.inject(fault) }
 
   /// Forgets all faults to come.
-  public func removeFaults() { state.withLock { $0.faults.removeAll() } }
+  public func removeFaults() { table.removeFaults() }
 
   /// The value of `key`, or `nil`; for ``Kind/lpmTrie`` that of the longest prefix that covers `key`.
-  public func get(_ key: Key) throws(BPFError) -> Value? {
-    try locked { (state) throws(BPFError) in try state.get(key) }
-  }
+  public func get(_ key: Key) throws(BPFError) -> Value? { try table.get(key) }
 
   /// Stores `value` under `key`; see ``MapStorage/update(_:_:mode:)``.
   public func update(_ key: Key, _ value: Value, mode: UpdateMode) throws(BPFError) {
-    try locked { (state) throws(BPFError) in try state.update(key, value, mode: mode) }
+    try table.update(key, value, mode: mode)
   }
 
   /// Removes `key`; `false` if it was not there. Throws `invalid` for ``Kind/array``.
   @discardableResult
-  public func remove(_ key: Key) throws(BPFError) -> Bool {
-    try locked { (state) throws(BPFError) in try state.remove(key) }
-  }
+  public func remove(_ key: Key) throws(BPFError) -> Bool { try table.remove(key) }
 
   /// Removes `key` and returns what it held. Throws `unsupported` for ``Kind/array``.
   public func take(_ key: Key) throws(BPFError) -> Value? {
     guard kind != .array else { throw BPFError(errno: EOPNOTSUPP, operation: "take", object: name) }
-    return try locked { (state) throws(BPFError) in try state.take(key) }
+    return try table.take(key)
   }
 
   /// Stores many pairs in order, under one lock: nobody sees a part of them. Stops at the first that fails.
   public func update(keys: [Key], values: [Value], mode: UpdateMode) throws(BPFError) {
-    precondition(keys.count == values.count, "\(keys.count) keys and \(values.count) values")
-    try locked { (state) throws(BPFError) in
-      for index in keys.indices {
-        do throws(BPFError) {
-          try state.update(keys[index], values[index], mode: mode)
-        } catch {
-          throw error.inBatch(done: index, of: keys.count)
-        }
-      }
-    }
+    try table.update(keys: keys, values: values, mode: mode)
   }
 
   /// Removes many keys under one lock; returns how many of them were there.
   @discardableResult
-  public func remove(keys: [Key]) throws(BPFError) -> Int {
-    try locked { (state) throws(BPFError) in
-      var count = 0
-      for key in keys where try state.remove(key) { count += 1 }
-      return count
-    }
-  }
+  public func remove(keys: [Key]) throws(BPFError) -> Int { try table.remove(keys: keys) }
 
   /// Calls `body` for each pair of a copy of the table, in no particular order.
-  public func forEach(_ body: (Key, Value) throws(BPFError) -> Void) throws(BPFError) {
-    let pairs = try locked { (state) throws(BPFError) in try state.pairs() }
-    for (key, value) in pairs { try body(key, value) }
-  }
-
-  private func locked<Result: Sendable>(
-    _ body: (inout MemoryState<Key, Value>) throws(BPFError) -> Result
-  ) throws(BPFError) -> Result {
-    try state.withLock { (state) throws(BPFError) in try body(&state) }
-  }
+  public func forEach(_ body: (Key, Value) throws(BPFError) -> Void) throws(BPFError) { try table.forEach(body) }
 }
 
 /// A value of zeros.

@@ -1,5 +1,4 @@
 import Glibc
-import Synchronization
 
 /// A table of per-processor values in plain memory that behaves as the kernel's per-CPU maps do.
 ///
@@ -21,17 +20,17 @@ public final class MemoryPerCPUMap<Key: BitwiseCopyable & Sendable, Value: Bitwi
   public let kind: Kind
   /// The most entries there can be.
   public let capacity: Int
+  private let table: LockedTable<Key, PerCPU<Value>>
+
   /// The name that errors give.
-  public let name: String
-  private let state: Mutex<MemoryState<Key, PerCPU<Value>>>
+  public var name: String { table.name }
 
   /// An empty table; for ``Kind/array``, one of zeros.
   public init(_ kind: Kind = .hash, name: String = "memory per-CPU map", capacity: Int) {
     precondition(capacity > 0, "a map has room for at least one entry")
     self.kind = kind
-    self.name = name
     self.capacity = capacity
-    state = Mutex(MemoryState(name: name, table: Self.table(kind, capacity: capacity)))
+    table = LockedTable(name: name, table: Self.table(kind, capacity: capacity))
   }
 
   private static func table(_ kind: Kind, capacity: Int) -> any MemoryTable<Key, PerCPU<Value>> {
@@ -43,43 +42,42 @@ public final class MemoryPerCPUMap<Key: BitwiseCopyable & Sendable, Value: Bitwi
   }
 
   /// Makes an operation to come fail.
-  public func inject(_ fault: MemoryFault) { state.withLock { $0.faults.add(fault) } }
+  public func inject(_ fault: MemoryFault) { table.inject(fault) }
 
   /// Forgets all faults to come.
-  public func removeFaults() { state.withLock { $0.faults.removeAll() } }
+  public func removeFaults() { table.removeFaults() }
 
   /// The values of `key` on all processors, or `nil`.
-  public func get(_ key: Key) throws(BPFError) -> PerCPU<Value>? {
-    try locked { (state) throws(BPFError) in try state.get(key) }
-  }
+  public func get(_ key: Key) throws(BPFError) -> PerCPU<Value>? { try table.get(key) }
 
   /// Stores `values` under `key`; see ``PerCPUMapStorage/update(_:_:mode:)``.
   public func update(_ key: Key, _ values: PerCPU<Value>, mode: UpdateMode) throws(BPFError) {
     try values.checkProcessors(operation: "update", object: name)
-    try locked { (state) throws(BPFError) in try state.update(key, values, mode: mode) }
+    try table.update(key, values, mode: mode)
   }
 
   /// Removes `key`; `false` if it was not there. Throws `invalid` for ``Kind/array``.
   @discardableResult
-  public func remove(_ key: Key) throws(BPFError) -> Bool {
-    try locked { (state) throws(BPFError) in try state.remove(key) }
-  }
+  public func remove(_ key: Key) throws(BPFError) -> Bool { try table.remove(key) }
 
   /// Removes `key` and returns what it held. Throws `unsupported` for ``Kind/array``.
   public func take(_ key: Key) throws(BPFError) -> PerCPU<Value>? {
     guard kind != .array else { throw BPFError(errno: EOPNOTSUPP, operation: "take", object: name) }
-    return try locked { (state) throws(BPFError) in try state.take(key) }
+    return try table.take(key)
   }
 
-  /// Calls `body` for each key of a copy of the table, in no particular order.
+  /// Stores many pairs in order, under one lock: nobody sees a part of them. Stops at the first that fails.
+  public func update(keys: [Key], values: [PerCPU<Value>], mode: UpdateMode) throws(BPFError) {
+    for value in values { try value.checkProcessors(operation: "update", object: name) }
+    try table.update(keys: keys, values: values, mode: mode)
+  }
+
+  /// Removes many keys under one lock; returns how many of them were there.
+  @discardableResult
+  public func remove(keys: [Key]) throws(BPFError) -> Int { try table.remove(keys: keys) }
+
+  /// Calls `body` for each pair of a copy of the table, in no particular order.
   public func forEach(_ body: (Key, PerCPU<Value>) throws(BPFError) -> Void) throws(BPFError) {
-    let pairs = try locked { (state) throws(BPFError) in try state.pairs() }
-    for (key, values) in pairs { try body(key, values) }
-  }
-
-  private func locked<Result: Sendable>(
-    _ body: (inout MemoryState<Key, PerCPU<Value>>) throws(BPFError) -> Result
-  ) throws(BPFError) -> Result {
-    try state.withLock { (state) throws(BPFError) in try body(&state) }
+    try table.forEach(body)
   }
 }

@@ -47,18 +47,22 @@ public struct LockStep<Action: Sendable>: Sendable {
 
   private let seed: UInt64
   private let generate: @Sendable (inout SplitMix64) -> Action
+  private let simplify: @Sendable (Action) -> [Action]
   private let compare: @Sendable ([Action]) throws -> Difference?
 
   /// - Parameters:
   ///   - seed: what the operations follow from.
   ///   - generate: a random operation.
+  ///   - simplify: smaller forms of an operation, to be tried while a failure is shrunk.
   ///   - compare: runs operations on a fresh model and a fresh subject; returns the first difference.
   public init(
     seed: UInt64, generate: @escaping @Sendable (inout SplitMix64) -> Action,
+    simplify: @escaping @Sendable (Action) -> [Action] = { _ in [] },
     compare: @escaping @Sendable ([Action]) throws -> Difference?
   ) {
     self.seed = seed
     self.generate = generate
+    self.simplify = simplify
     self.compare = compare
   }
 
@@ -89,7 +93,27 @@ public struct LockStep<Action: Sendable>: Sendable {
       }
       length /= 2
     }
-    return Failure(seed: seed, actions: shortest, difference: difference.description)
+    return try simplified(Failure(seed: seed, actions: shortest, difference: difference.description))
+  }
+
+  /// Replaces operations by smaller forms as long as a difference remains.
+  private func simplified(_ failure: Failure) throws -> Failure {
+    var actions = failure.actions
+    var difference = failure.difference
+    var index = 0
+    while index < actions.count {
+      var hasChanged = false
+      for smaller in simplify(actions[index]) {
+        var candidate = actions
+        candidate[index] = smaller
+        guard let remaining = try compare(candidate) else { continue }
+        (actions, difference) = (Array(candidate[...remaining.index]), remaining.description)
+        hasChanged = true
+        break
+      }
+      if !hasChanged { index += 1 }
+    }
+    return Failure(seed: seed, actions: actions, difference: difference)
   }
 }
 

@@ -58,3 +58,43 @@ extension MapOutcome {
     }
   }
 }
+
+extension MapOutcome {
+  /// This outcome and the expected one; of two tables, only the keys that differ.
+  func difference(from expected: MapOutcome) -> String {
+    guard case .contents(let actualPairs) = self, case .contents(let expectedPairs) = expected else {
+      return "\(self), expected \(expected)"
+    }
+    let keys = Set(actualPairs.keys).union(expectedPairs.keys).filter { actualPairs[$0] != expectedPairs[$0] }
+    return keys.map { key in
+      let (actual, expected) = (actualPairs[key]?.description, expectedPairs[key]?.description)
+      return "\(key): \(actual ?? "nothing"), expected \(expected ?? "nothing")"
+    }.joined(separator: "; ")
+  }
+}
+
+extension MapAction {
+  /// The same with fewer elements, for batches: halves first, then one less at a time.
+  public var simpler: [MapAction] {
+    func cuts(_ count: Int) -> [Range<Int>] {
+      guard count > 1 else { return [] }
+      return [count / 2..<count, 0..<count / 2] + (0..<count).map { $0..<$0 + 1 }
+    }
+    switch self {
+    case .updateBatch(let keys, let values, let mode):
+      return cuts(keys.count).map { cut in
+        .updateBatch(keys.without(cut), values.without(cut), mode)
+      }
+    case .removeBatch(let keys): return cuts(keys.count).map { .removeBatch(keys.without($0)) }
+    default: return []
+    }
+  }
+}
+
+extension Array {
+  fileprivate func without(_ range: Range<Int>) -> [Element] {
+    var rest = self
+    rest.removeSubrange(range)
+    return rest
+  }
+}

@@ -25,7 +25,7 @@ where Model.Key == Subject.Key, Model.Value == Subject.Value {
       let actual = perform(action, on: subject)
       guard expected != actual else { continue }
       let position = min(index, actions.count - 1)
-      return .init(index: position, description: "\(action) gave \(actual), expected \(expected)")
+      return .init(index: position, description: "\(action) gave \(actual.difference(from: expected))")
     }
     return nil
   }
