@@ -35,14 +35,14 @@ struct Manifest: Sendable {
     self.file = file
     // The mark that some editors put in front.
     let bytes = text.starts(with: [0xef, 0xbb, 0xbf]) ? Array(text.dropFirst(3)) : text
-    guard let string = String(validating: bytes, as: UTF8.self) else {
+    guard String(validating: bytes, as: UTF8.self) != nil else {
       note(ManifestSyntaxError(line: 1, message: "is not UTF-8"), document: 1)
       return
     }
     if file.hasSuffix(".json") {
       readJSON(bytes)
     } else {
-      readYAML(string)
+      readYAML(bytes)
     }
   }
 
@@ -59,7 +59,7 @@ struct Manifest: Sendable {
     }
   }
 
-  private mutating func readYAML(_ text: String) {
+  private mutating func readYAML(_ text: [UInt8]) {
     for (index, document) in YAMLReader.documents(text).enumerated() {
       do {
         if let value = try YAMLReader.read(document) { read(value, document: index + 1) }
@@ -135,6 +135,7 @@ extension Manifest {
     do throws(FieldError) {
       guard let resource = try kind.decode(object) else { return }
       entries.append(Entry(resource: resource, object: name, document: document, line: object.line))
+      if case .endpointSlice(let slice) = resource { noteStrayEndpoints(slice, entries[entries.endIndex - 1]) }
     } catch {
       failed.insert(kind.key(metadata))
       problems.append(
@@ -142,6 +143,15 @@ extension Manifest {
           severity: .error, file: file, document: document, line: error.line, object: name, field: error.path,
           message: error.message))
     }
+  }
+
+  private mutating func noteStrayEndpoints(_ slice: EndpointSlice, _ entry: Entry) {
+    let strays = slice.endpoints.lazy.map(\.address).filter { $0.family != slice.family }
+    guard let stray = strays.first else { return }
+    problems.append(
+      ManifestProblem(
+        severity: .warning, file: file, document: entry.document, line: entry.line, object: entry.object,
+        field: "endpoints", message: "\(stray) has no effect among endpoints with \(slice.family) addresses"))
   }
 
   private mutating func noteUnnamed(_ error: FieldError, document: Int) {

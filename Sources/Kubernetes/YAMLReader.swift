@@ -13,41 +13,49 @@ enum YAMLReader {
   ///
   /// Each is parsed on its own, so that a syntax error in one leaves the others. Those that hold nothing but blanks and
   /// comments are left out.
-  static func documents(_ text: String) -> [Document] {
+  static func documents(_ text: [UInt8]) -> [Document] {
     var documents: [Document] = []
-    var current: [Substring] = []
+    var start = text.startIndex
     var firstLine = 1
-    func finish() {
-      if current.contains(where: isContent) {
-        documents.append(Document(text: current.joined(separator: "\n"), firstLine: firstLine))
-      }
+    var hasContent = false
+    func finish(at end: Int) {
+      guard hasContent else { return }
+      documents.append(Document(text: String(decoding: text[start..<end], as: UTF8.self), firstLine: firstLine))
     }
-    for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+    let lines = text.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+    for (index, line) in lines.enumerated() {
       if isSeparator(line) {
-        finish()
-        current = []
+        finish(at: line.startIndex)
+        start = line.startIndex
         firstLine = index + 1
+        hasContent = false
       }
-      current.append(line)
+      hasContent = hasContent || isContent(line)
     }
-    finish()
+    finish(at: text.endIndex)
     return documents
   }
 
-  private static func isSeparator(_ line: Substring) -> Bool {
-    line.hasPrefix("---") && (line.dropFirst(3).first.map(\.isWhitespace) ?? true)
+  private static func isSeparator(_ line: ArraySlice<UInt8>) -> Bool {
+    line.starts(with: "---".utf8) && (line.dropFirst(3).first.map(isBlank) ?? true)
   }
 
-  private static func isContent(_ line: Substring) -> Bool {
-    let text = (isSeparator(line) ? line.dropFirst(3) : line).drop(while: \.isWhitespace)
-    return !text.isEmpty && text.first != "#"
+  private static func isContent(_ line: ArraySlice<UInt8>) -> Bool {
+    let text = (isSeparator(line) ? line.dropFirst(3) : line).drop(while: isBlank)
+    return !text.isEmpty && text.first != UInt8(ascii: "#")
+  }
+
+  private static func isBlank(_ byte: UInt8) -> Bool {
+    byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") || byte == UInt8(ascii: "\r")
   }
 
   /// The value of a document; `nil` if it has none.
   static func read(_ document: Document) throws(ManifestSyntaxError) -> ManifestValue? {
     let root: Yams.Node?
     do {
-      root = try Yams.compose(yaml: document.text)
+      // Without rules for scalars, which are regular expressions and take longer than all the rest; `content(of:)` has
+      // its own. The default encoding would be looked up in the environment each time.
+      root = try Yams.compose(yaml: document.text, .basic, .default, .utf8)
     } catch {
       throw syntaxError(error, in: document)
     }
@@ -56,7 +64,8 @@ enum YAMLReader {
   }
 
   private static func syntaxError(_ error: any Error, in document: Document) -> ManifestSyntaxError {
-    let lineCount = document.text.utf8.count { $0 == UInt8(ascii: "\n") } + 1
+    let text = document.text.utf8
+    let lineCount = text.count { $0 == UInt8(ascii: "\n") } + (text.last == UInt8(ascii: "\n") ? 0 : 1)
     /// The line of the file. What isn't closed is missed after the last one.
     func line(_ mark: Mark) -> Int { document.firstLine - 1 + min(mark.line, lineCount) }
     return switch error as? YamlError {

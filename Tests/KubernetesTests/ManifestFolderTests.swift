@@ -64,6 +64,17 @@ struct ManifestFolderTests {
       ])
   }
 
+  @Test func `lines may end as on Windows, and a file begin with a mark`() throws {
+    let text = "\u{feff}\(service("a"))---\n\(service("b", port: 70_000))".replacing("\n", with: "\r\n")
+    let contents = try contents(["x.yaml": text, "y.json": "\u{feff}{\r\n}"])
+    #expect(contents.state.services.keys.sorted() == [name("a")])
+    #expect(
+      contents.complaints == [
+        "x.yaml: document 2, line 9: Service default/b: spec.ports[0].port: 70000 is not a port (1 to 65535)",
+        "y.json: document 1, line 1: apiVersion: is missing",
+      ])
+  }
+
   @Test func `a syntax error costs its own document only`() throws {
     let contents = try contents(["x.yaml": "\(service("a"))---\nkind: [\nfoo: bar\n---\n\(service("b"))"])
     #expect(contents.state.services.keys.sorted() == ["a", "b"].map(name))

@@ -91,6 +91,16 @@ struct EndpointSliceManifestTests {
     #expect(found.slice == EndpointSlice(name: name("s"), serviceName: nil, family: .ipv6))
   }
 
+  @Test func `an address of the other family is kept for what it is, with a warning`() throws {
+    let found = try slice("addressType: IPv4\nendpoints: [{addresses: [10.0.0.1]}, {addresses: [\"fd00::1\"]}]")
+    #expect(found.slice?.endpoints.count == 2)
+    #expect(
+      found.complaints == [
+        "slice.yaml: document 1, line 1: EndpointSlice default/s: endpoints: "
+          + "fd00::1 has no effect among endpoints with IPv4 addresses"
+      ])
+  }
+
   @Test func `endpoints that are domain names are nobody's business`() throws {
     let found = try slice("addressType: FQDN\nendpoints: [{addresses: [example.com]}]")
     #expect(found.slice == nil)
