@@ -6,14 +6,14 @@
 #ifndef MARTLET_AFFINITY_H
 #define MARTLET_AFFINITY_H
 
-#include "maps.h"
 #include "packet.h"
+#include "shared_maps.h"
 
 /* Halvings that are enough for any slice of `backends`. */
 #define SLICE_HALVINGS 20
 
-/* Whether `a` stands before the remembered backend in a slice's order. */
-static __always_inline bool stands_before(const struct backend *a, const struct affinity *b)
+/* Whether `a` stands before `b` in a slice's order. */
+static __always_inline bool stands_before(const struct backend *a, const struct backend *b)
 {
 	__u64 high_a = bpf_be64_to_cpu(a->address.high), high_b = bpf_be64_to_cpu(b->address.high);
 	__u64 low_a = bpf_be64_to_cpu(a->address.low), low_b = bpf_be64_to_cpu(b->address.low);
@@ -27,8 +27,8 @@ static __always_inline bool stands_before(const struct backend *a, const struct 
 	return bpf_ntohs(a->port) < bpf_ntohs(b->port);
 }
 
-/* Finds the remembered backend in the slice. */
-static __always_inline bool find_in_slice(struct backend_slice slice, const struct affinity *remembered, __u32 *found)
+/* Finds a backend, by its address, port and flags, in the slice. */
+static __always_inline bool find_in_slice(struct backend_slice slice, const struct backend *remembered, __u32 *found)
 {
 	__u32 first = slice.offset, count = slice.count, middle;
 	struct backend *backend;
@@ -65,11 +65,13 @@ static __always_inline bool recall_backend(const struct frontend *frontend, stru
 {
 	struct affinity_key key = affinity_key(frontend, client);
 	struct affinity *remembered = bpf_map_lookup_elem(&affinity, &key);
+	struct backend last;
 
 	if (!remembered ||
 	    bpf_ktime_get_coarse_ns() - remembered->last_used > frontend->affinity_timeout * 1000000000ULL)
 		return false;
-	return find_in_slice(slice, remembered, index);
+	last = (struct backend){.address = remembered->address, .port = remembered->port, .flags = remembered->flags};
+	return find_in_slice(slice, &last, index);
 }
 
 /* Remembers where this connection goes, and restarts the timer. The table evicts the least recently used. */

@@ -3,8 +3,8 @@
 #ifndef MARTLET_COUNTER_H
 #define MARTLET_COUNTER_H
 
-#include "maps.h"
 #include "packet.h"
+#include "shared_maps.h"
 
 static __always_inline void count(const struct __sk_buff *skb, __u32 counter)
 {

@@ -13,14 +13,6 @@
 #define SOURCE_PORT_TRIES 16
 #define SOURCE_PORT_FIRST 1024
 
-static __always_inline struct address_entry find_address(const struct ip_address *address)
-{
-	struct address_entry *entry = bpf_map_lookup_elem(&addresses, address);
-	struct address_entry unknown = {};
-
-	return entry ? *entry : unknown;
-}
-
 static __always_inline __u32 prefix_flags(const struct ip_address *address)
 {
 	struct ip_prefix key = {.length = 128};

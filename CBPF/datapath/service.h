@@ -4,8 +4,8 @@
 #define MARTLET_SERVICE_H
 
 #include "affinity.h"
-#include "maps.h"
 #include "packet.h"
+#include "shared_maps.h"
 
 /* What became of a service lookup. Below zero: dropped, and the counter for it is the negative. */
 enum service_result {
@@ -19,6 +19,14 @@ struct service_choice {
 	__u32 service; /* id */
 	__u32 flags;   /* enum frontend_flag of the frontend */
 };
+
+static __always_inline struct address_entry find_address(const struct ip_address *address)
+{
+	struct address_entry *entry = bpf_map_lookup_elem(&addresses, address);
+	struct address_entry unknown = {};
+
+	return entry ? *entry : unknown;
+}
 
 static __always_inline struct frontend *find_frontend(const struct flow_tuple *tuple)
 {
@@ -82,24 +90,24 @@ static __always_inline __u32 pick_index(const struct frontend *frontend, struct 
 	return index ? *index : slice.offset;
 }
 
-/* Chooses a backend for the flow that `tuple` opens: enum service_result, or what to drop it for. */
-__noinline int choose_backend(const struct flow_tuple *tuple, __u32 from_outside, struct service_choice *choice)
+/* What becomes of a new flow whose slice is empty. */
+static __always_inline int empty_result(const struct frontend *frontend)
 {
-	struct frontend *frontend;
-	struct backend_slice slice;
+	return frontend->flags & FRONTEND_HAS_ENDPOINTS ? -COUNTER_DROP_NO_LOCAL_BACKEND : SERVICE_REFUSE;
+}
+
+/* Chooses one of the frontend's backends for the flow that `tuple` opens: as choose_backend(). */
+static __always_inline int choose_of(const struct frontend *frontend, const struct flow_tuple *tuple, bool from_outside,
+				     struct service_choice *choice)
+{
+	struct backend_slice slice = policy_slice(frontend, from_outside);
 	struct backend *backend;
 	__u32 index;
 
-	if (!tuple || !choice)
-		return SERVICE_NONE;
-	frontend = find_frontend(tuple);
-	if (!frontend)
-		return SERVICE_NONE;
 	if (!source_admitted(frontend, tuple))
 		return -COUNTER_DROP_SOURCE_RANGE;
-	slice = policy_slice(frontend, from_outside);
 	if (!slice.count)
-		return frontend->flags & FRONTEND_HAS_ENDPOINTS ? -COUNTER_DROP_NO_LOCAL_BACKEND : SERVICE_REFUSE;
+		return empty_result(frontend);
 	if (!frontend->affinity_timeout || !recall_backend(frontend, slice, &tuple->source, &index))
 		index = pick_index(frontend, slice, tuple);
 	backend = bpf_map_lookup_elem(&backends, &index);
@@ -111,6 +119,17 @@ __noinline int choose_backend(const struct flow_tuple *tuple, __u32 from_outside
 	if (frontend->affinity_timeout)
 		remember_backend(frontend, &tuple->source, backend);
 	return SERVICE_CHOSEN;
+}
+
+/* Chooses a backend for the flow that `tuple` opens: enum service_result, or what to drop it for. */
+__noinline int choose_backend(const struct flow_tuple *tuple, __u32 from_outside, struct service_choice *choice)
+{
+	struct frontend *frontend;
+
+	if (!tuple || !choice)
+		return SERVICE_NONE;
+	frontend = find_frontend(tuple);
+	return frontend ? choose_of(frontend, tuple, from_outside, choice) : SERVICE_NONE;
 }
 
 #endif

@@ -9,6 +9,7 @@
 #include "icmp_error.h"
 #include "new_flow.h"
 #include "parse.h"
+#include "socket_namespace.h"
 
 const char datapath_license[] SEC("license") = "GPL";
 
@@ -103,6 +104,8 @@ __noinline int slow_path(struct __sk_buff *skb, struct packet *packet, __u32 hoo
 
 	if (!packet)
 		return drop(skb, COUNTER_DROP_MALFORMED);
+	if (hook == HOOK_FROM_POD)
+		remember_namespace(skb);
 	if (pass_fragment(packet))
 		return drop(skb, COUNTER_DROP_FRAGMENT);
 	if (packet_is_icmp_error(packet))
@@ -138,8 +141,11 @@ static __always_inline int handle(struct __sk_buff *skb, enum hook hook)
 	if (flow && is_ordinary(skb, &packet, flow, hook)) {
 		touch(&packet, flow);
 	} else {
-		if (is_link_control(&packet))
+		if (is_link_control(&packet)) {
+			if (hook == HOOK_FROM_POD)
+				remember_namespace(skb);
 			return to_stack(skb);
+		}
 		result = slow_path(skb, &packet, hook);
 		if (result != VERDICT_PROCEED)
 			return result;

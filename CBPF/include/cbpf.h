@@ -14,6 +14,7 @@
 #include "layout/endpoint.h"
 #include "layout/service.h"
 #include "layout/settings.h"
+#include "layout/socket.h"
 
 #include "shim/atomic.h"
 #include "shim/error.h"

@@ -41,6 +41,8 @@ enum counter {
 	COUNTER_DROP_REWRITE_FAILED,
 	COUNTER_DROP_REPLY_FAILED,
 	COUNTER_DROP_NO_ENDPOINT,
+	/* not drops */
+	COUNTER_SOCKETS_BALANCED, /* connections and datagrams given a backend at the socket; no bytes */
 	COUNTER_COUNT
 };
 
