@@ -60,4 +60,12 @@ struct {
 	__type(value, struct settings);
 } settings SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1 << 17);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct service_name);
+} service_names SEC(".maps");
+
 #endif

@@ -17,6 +17,7 @@
 #include "layout/socket.h"
 
 #include "shim/atomic.h"
+#include "shim/counter.h"
 #include "shim/error.h"
 #include "shim/link.h"
 #include "shim/log.h"

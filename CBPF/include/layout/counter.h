@@ -5,46 +5,43 @@
 #include <linux/types.h>
 
 /*
- * Map `counters`: per-CPU array by enum counter. Every packet counts once under the hook that saw it, and every packet
- * that is dropped once more under the reason. Append only: the numbers are pinned.
+ * Map `counters`: per-CPU array by enum counter. A packet counts once under the hook that saw it, and once more under
+ * the reason if it is dropped. Name and meaning are what tools show. Append only: the numbers are pinned.
  */
-enum counter {
-	/* packets seen, by hook */
-	COUNTER_FROM_POD = 0,
-	COUNTER_TO_POD,
-	COUNTER_FROM_NET,
-	COUNTER_TO_NET,
-	/* what became of them */
-	COUNTER_FLOWS_CREATED,
-	COUNTER_FLOWS_CONFIRMED,
-	COUNTER_FLOWS_UNCONFIRMABLE, /* no room or memory: they go on unconfirmed */
-	COUNTER_FLOWS_EXPIRED,
-	COUNTER_REFUSED,
-	COUNTER_ICMP_ERRORS_TRANSLATED,
-	/* drops; the first is the base of enum drop_reason */
-	COUNTER_DROP_TRUNCATED,
-	COUNTER_DROP_MALFORMED,
-	COUNTER_DROP_NOT_IP,
-	COUNTER_DROP_FRAGMENT,
-	COUNTER_DROP_UNKNOWN_PROTOCOL,
-	COUNTER_DROP_SOURCE_ADDRESS,
-	COUNTER_DROP_INVALID_TCP_STATE,
-	COUNTER_DROP_INVALID_ICMP,
-	COUNTER_DROP_NO_LOCAL_BACKEND,
-	COUNTER_DROP_SERVICE_ADDRESS,
-	COUNTER_DROP_SOURCE_RANGE,
-	COUNTER_DROP_CONNTRACK_FULL,
-	COUNTER_DROP_PORT_EXHAUSTED,
-	COUNTER_DROP_TTL,
-	COUNTER_DROP_TOO_BIG,
-	COUNTER_DROP_NO_ROUTE,
-	COUNTER_DROP_REWRITE_FAILED,
-	COUNTER_DROP_REPLY_FAILED,
-	COUNTER_DROP_NO_ENDPOINT,
-	/* not drops */
-	COUNTER_SOCKETS_BALANCED, /* connections and datagrams given a backend at the socket; no bytes */
-	COUNTER_COUNT
-};
+#define MARTLET_COUNTERS(COUNTER)                                                                                      \
+	COUNTER(FROM_POD, "packets that pods sent")                                                                    \
+	COUNTER(TO_POD, "packets that the host's stack sent to pods")                                                  \
+	COUNTER(FROM_NET, "packets that came from the network")                                                        \
+	COUNTER(TO_NET, "packets that the host's stack sent to the network")                                           \
+	COUNTER(FLOWS_CREATED, "flows begun, by their first packet")                                                   \
+	COUNTER(FLOWS_CONFIRMED, "flows whose opener answered the answer")                                             \
+	COUNTER(FLOWS_UNCONFIRMABLE, "flows that found no room among the confirmed ones and go on without")            \
+	COUNTER(FLOWS_EXPIRED, "confirmed flows that ended or were idle for too long")                                 \
+	COUNTER(REFUSED, "packets answered with a reset or port unreachable: nobody serves there")                     \
+	COUNTER(ICMP_ERRORS_TRANSLATED, "ICMP errors about translated flows")                                          \
+	COUNTER(DROP_TRUNCATED, "shorter than its headers say")                                                        \
+	COUNTER(DROP_MALFORMED, "headers that contradict themselves")                                                  \
+	COUNTER(DROP_NOT_IP, "from a pod, and neither IP nor ARP")                                                     \
+	COUNTER(DROP_FRAGMENT, "a fragment whose first has not been seen")                                             \
+	COUNTER(DROP_SOURCE_ADDRESS, "a source address that is not the sender's")                                      \
+	COUNTER(DROP_INVALID_TCP_STATE, "a segment of no known connection that cannot begin one")                      \
+	COUNTER(DROP_INVALID_ICMP, "an ICMP message that belongs to no known flow")                                    \
+	COUNTER(DROP_NO_LOCAL_BACKEND, "the traffic policy is Local and no endpoint is on this node")                  \
+	COUNTER(DROP_SERVICE_ADDRESS, "an unallocated service address, or a ping of a service")                        \
+	COUNTER(DROP_SOURCE_RANGE, "a client outside the service's source ranges")                                     \
+	COUNTER(DROP_CONNTRACK_FULL, "no memory to track the flow")                                                    \
+	COUNTER(DROP_PORT_EXHAUSTED, "no free source port made the reply unique")                                      \
+	COUNTER(DROP_TTL, "its time to live ran out here; the sender is told")                                         \
+	COUNTER(DROP_TOO_BIG, "does not fit the next hop; the sender is told")                                         \
+	COUNTER(DROP_NO_ROUTE, "the kernel's routes discard it")                                                       \
+	COUNTER(DROP_REWRITE_FAILED, "could not be translated")                                                        \
+	COUNTER(DROP_REPLY_FAILED, "could not be turned into an answer")                                               \
+	COUNTER(DROP_NO_ENDPOINT, "for a pod that is gone")                                                            \
+	COUNTER(SOCKETS_BALANCED, "connections and datagrams given a backend at the socket")
+
+#define MARTLET_COUNTER_NUMBER(name, meaning) COUNTER_##name,
+enum counter { MARTLET_COUNTERS(MARTLET_COUNTER_NUMBER) COUNTER_COUNT };
+#undef MARTLET_COUNTER_NUMBER
 
 struct counter_value {
 	__u64 packets;

@@ -83,4 +83,11 @@ struct affinity {
 	__u64 last_used; /* nanoseconds of CLOCK_MONOTONIC (bpf_ktime_get_ns); restarted by each new connection */
 };
 
+/* Map `service_names`: hash by service id. What tools call a service port; the datapath does not read it. */
+struct service_name {
+	__u8 namespace_name[64]; /* padded with zeros, like the others */
+	__u8 service[64];
+	__u8 port[16];
+};
+
 #endif
