@@ -19,8 +19,8 @@ import Model
 ///
 /// To change a file without anybody seeing half of it, write another and rename it into place.
 ///
-/// Two annotations of a Service are the data plane's own: `martlet.io/load-balancing`, `random` or `maglev`, and
-/// `martlet.io/forwarding`, `auto`, `tunnel` or `dsr`.
+/// Two annotations of a Service are the data plane's own: `martlet.dev/load-balancing`, `random` or `maglev`, and
+/// `martlet.dev/forwarding`, `auto`, `tunnel` or `dsr`.
 public struct ManifestFolder: Sendable {
   /// The folder's path.
   public let path: String

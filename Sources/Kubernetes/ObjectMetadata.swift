@@ -36,6 +36,6 @@ enum WellKnownName {
   static let headless = "service.kubernetes.io/headless"
   static let namespaceName = "kubernetes.io/metadata.name"
   static let sourceRanges = "service.beta.kubernetes.io/load-balancer-source-ranges"
-  static let loadBalancing = "martlet.io/load-balancing"
-  static let forwarding = "martlet.io/forwarding"
+  static let loadBalancing = "martlet.dev/load-balancing"
+  static let forwarding = "martlet.dev/forwarding"
 }

@@ -52,8 +52,8 @@ struct ServiceManifestTests {
         """,
       metadata: """
         annotations:
-          martlet.io/load-balancing: maglev
-          martlet.io/forwarding: dsr
+          martlet.dev/load-balancing: maglev
+          martlet.dev/forwarding: dsr
         """,
       status: """
         loadBalancer:
@@ -180,10 +180,10 @@ struct ServiceManifestTests {
   }
 
   @Test func `an annotation that is wrong is named`() throws {
-    let found = try service(spec: "", metadata: "annotations:\n  martlet.io/forwarding: fast")
+    let found = try service(spec: "", metadata: "annotations:\n  martlet.dev/forwarding: fast")
     #expect(
       found.complaints == [
-        "web.yaml: document 1, line 6: Service default/web: metadata.annotations[\"martlet.io/forwarding\"]: "
+        "web.yaml: document 1, line 6: Service default/web: metadata.annotations[\"martlet.dev/forwarding\"]: "
           + "\"fast\" is not one of auto, tunnel, dsr"
       ])
   }
