@@ -1,0 +1,28 @@
+import BPF
+
+/// A program in an object of its own, so that several attachments can share it.
+final class LoadedProgram: Sendable {
+  let program: Program
+
+  init(_ program: consuming Program) { self.program = program }
+}
+
+/// The loaded programs of the tc hooks.
+final class DatapathPrograms: Sendable {
+  static let names = ["from_pod", "to_pod", "from_net", "to_net"]
+
+  private let programs: [String: LoadedProgram]
+
+  init(of object: borrowing Object) throws(BPFError) {
+    var programs: [String: LoadedProgram] = [:]
+    for name in Self.names { programs[name] = LoadedProgram(try object.program(named: name)) }
+    self.programs = programs
+  }
+
+  func program(_ name: String) throws(BPFError) -> LoadedProgram {
+    guard let program = programs[name] else {
+      throw BPFError(.notFound, operation: "find", object: "program \(name) of the datapath")
+    }
+    return program
+  }
+}

@@ -1,0 +1,80 @@
+import BPF
+import Netlink
+
+/// The datapath's programs on the node's interfaces, each held by a pinned link.
+///
+/// A link outlives the agent, so there is no moment without a program: a new agent opens the pinned link and puts its own
+/// program in place of the former's in one step.
+final class InterfaceAttachments {
+  /// What an interface leads to; decides which programs it gets.
+  enum Role: String, Hashable {
+    case pod
+    case net
+
+    var ingress: String { "from_\(rawValue)" }
+    var egress: String { "to_\(rawValue)" }
+  }
+
+  private let programs: DatapathPrograms
+  private let pins: PinFolder
+  private(set) var roles: [InterfaceIndex: Role] = [:]
+
+  init(programs: DatapathPrograms, pins: PinFolder) {
+    self.programs = programs
+    self.pins = pins
+  }
+
+  /// Attaches both programs of `role`, unless they are.
+  func attach(_ role: Role, to interface: InterfaceIndex) throws(BPFError) {
+    guard roles[interface] != role else { return }
+    if let former = roles[interface] { detach(former, from: interface) }
+    try attach(role.ingress, .ingress, interface)
+    try attach(role.egress, .egress, interface)
+    roles[interface] = role
+  }
+
+  private func attach(_ name: String, _ direction: TrafficDirection, _ interface: InterfaceIndex) throws(BPFError) {
+    let path = pins.link(name, on: interface)
+    let program = try programs.program(name)
+    if takeOver(path, program, interface) { return }
+    let link = try program.program.attach(to: .tcx(direction, interface: interface.rawValue))
+    try link.pin(at: path)
+  }
+
+  /// Whether there was a link of a former agent on that very interface. An index may have been given to another one.
+  private func takeOver(_ path: String, _ program: LoadedProgram, _ interface: InterfaceIndex) -> Bool {
+    guard let link = try? Link(pinnedAt: path) else { return false }
+    if let info = try? link.info, info.interface == interface.rawValue,
+      (try? link.update(to: program.program)) != nil
+    {
+      return true
+    }
+    try? BPFFileSystem.unpin(path)
+    return false
+  }
+
+  /// Takes both programs away; also right after the interface itself is gone.
+  func detach(from interface: InterfaceIndex) {
+    guard let role = roles.removeValue(forKey: interface) else { return }
+    detach(role, from: interface)
+  }
+
+  private func detach(_ role: Role, from interface: InterfaceIndex) {
+    for name in [role.ingress, role.egress] { remove(pins.link(name, on: interface)) }
+  }
+
+  /// Removes what a former agent has attached and this one has not.
+  func removeStale() {
+    for name in pins.entries(of: pins.links) {
+      guard let interface = PinFolder.interface(ofLink: name) else { continue }
+      let wanted = roles[interface].map { [pins.link($0.ingress, on: interface), pins.link($0.egress, on: interface)] }
+      let path = "\(pins.links)/\(name)"
+      if wanted?.contains(path) != true { remove(path) }
+    }
+  }
+
+  private func remove(_ path: String) {
+    if let link = try? Link(pinnedAt: path) { try? link.detach() }
+    try? BPFFileSystem.unpin(path)
+  }
+}

@@ -1,0 +1,289 @@
+import BPF
+import BPFPrograms
+import CBPF
+import Model
+import Netlink
+import Networking
+import Services
+
+/// The data plane of this node in the kernel.
+///
+/// ```swift
+/// let dataPlane = try BPFDataPlane(BPFDataPlane.Options(configuration: Configuration(nodeName: "node-1")))
+/// for problem in dataPlane.start(with: state) { log(problem) }
+/// for problem in dataPlane.apply(changes) { log(problem) }
+/// ```
+///
+/// It works in the network namespace of the thread that creates it, and every call must come from a thread in that
+/// namespace. Everything that packets need is pinned: when this object goes, packets are forwarded as before. A new one
+/// with the same pins takes them over without losing a flow: programs are replaced in place, tables by their differences.
+///
+/// Needs Linux 6.6 and the capabilities `CAP_BPF`, `CAP_NET_ADMIN` and, to look into pins of a former agent,
+/// `CAP_SYS_ADMIN`.
+public final class BPFDataPlane: DataPlane {
+  /// How a data plane is set up.
+  public struct Options: Sendable {
+    /// What is fixed for this node.
+    public var configuration: Configuration
+    /// Where its maps and links are pinned.
+    public var pins: PinFolder
+    /// The names of the interfaces to the network; if empty, those that hold the node's addresses or a default route.
+    public var interfaces: [String]
+    /// The most flows that are tracked at a time; each has two entries.
+    public var flowCapacity: UInt32
+    /// The most pods on this node.
+    public var podCapacity: UInt32
+
+    /// Options with the usual capacities: half a million flows, 1,023 pods.
+    public init(
+      configuration: Configuration, pins: PinFolder = .standard, interfaces: [String] = [],
+      flowCapacity: UInt32 = 1 << 19, podCapacity: UInt32 = 1_023
+    ) {
+      self.configuration = configuration
+      self.pins = pins
+      self.interfaces = interfaces
+      self.flowCapacity = flowCapacity
+      self.podCapacity = podCapacity
+    }
+  }
+
+  /// What it was set up with.
+  public let options: Options
+  /// The maps that the programs read, for inspection.
+  public let maps: DatapathMaps
+
+  private let netlink: NetlinkSocket
+  private let attachments: InterfaceAttachments
+  private let endpoints: EndpointTable
+  private let addresses: AddressTable
+  private let services: ServiceTable
+  private let names: ServiceNames
+  private let cleaner: FlowCleaner
+  private let lock: PinLock
+  private let tookOver: Bool
+
+  private var state = ClusterState()
+  private var settings = CBPF.settings()
+
+  /// Loads the datapath, or takes over what `options.pins` hold. Nothing is attached yet.
+  ///
+  /// Throws ``PinLock/Taken`` if another process has the pins, and `BPFError` with the remedy if the kernel or the
+  /// privileges do not suffice.
+  public init(_ options: Options) throws {
+    self.options = options
+    try options.pins.create()
+    lock = try PinLock(options.pins)
+    tookOver = options.pins.isInUse
+    let object = try Self.load(options)
+    maps = try DatapathMaps(of: object)
+    netlink = try NetlinkSocket()
+    attachments = InterfaceAttachments(programs: try DatapathPrograms(of: object), pins: options.pins)
+    endpoints = EndpointTable(try maps.endpoints.duplicate())
+    addresses = AddressTable(maps.addresses)
+    services = try ServiceTable(maps: ServiceMaps(maps), configuration: options.configuration)
+    names = ServiceNames(maps)
+    cleaner = FlowCleaner(maps: maps)
+    if tookOver { try adopt() }
+  }
+
+  private static func load(_ options: Options) throws(BPFError) -> Object {
+    let opening = try OpenObject(hexadecimal: BPFPrograms.tc, name: "tc")
+    for map in DatapathMaps.pinned { try opening.pin(map: map, at: options.pins.map(map)) }
+    try opening.resize(map: "flows", to: options.flowCapacity * 2)
+    try opening.resize(map: "endpoints", to: options.podCapacity + 1)
+    if case .available = Probe.checksumReplaceIPv6.result {
+      try opening.setConstant("l4_checksum_ipv6_flag", to: UInt64(1 << 7))  // BPF_F_IPV6
+    }
+    return try opening.load()
+  }
+
+  private func adopt() throws {
+    settings = try maps.settings.get(0) ?? settings
+    try endpoints.adopt()
+    try addresses.adopt()
+    try services.adopt()
+  }
+
+  // MARK: - DataPlane
+
+  /// Programs the complete state, and attaches to the interfaces.
+  public func start(with state: ClusterState) -> [DataPlaneProblem] {
+    let changes = self.state.changes(to: state)
+    self.state = state
+    var problems = services.apply(changes).problems.map(DataPlaneProblem.init)
+    if tookOver { problems += finish(services.finishAdoption()) }
+    problems += updateNames(changes)
+    problems += updateNode()
+    attachments.removeStale()
+    return problems
+  }
+
+  /// Programs what `changes` change.
+  public func apply(_ changes: [StateChange]) -> [DataPlaneProblem] {
+    for change in changes { state.apply(change) }
+    var problems = finish(services.apply(changes))
+    problems += updateNames(changes)
+    if changes.contains(where: \.concernsNode) { problems += updateNode() }
+    return problems
+  }
+
+  /// Looks again at links, addresses and routes: call it when any of them has changed. Flows ask the kernel for their
+  /// next hop anew.
+  public func networkChanged() -> [DataPlaneProblem] {
+    settings.route_generation &+= 1
+    return updateNode()
+  }
+
+  /// Recycles what no packet can be using any more; call it every second or so.
+  public func reclaim() -> [DataPlaneProblem] {
+    services.needsReclaim ? finish(services.reclaim(now: .now)) : []
+  }
+
+  /// Removes everything that a data plane has pinned under `pins`: packets then go as if there had never been one.
+  ///
+  /// Throws ``PinLock/Taken`` if its agent is running. Returns how many pins there were.
+  @discardableResult
+  public static func clean(_ pins: PinFolder) throws -> Int {
+    let lock = try PinLock(pins)
+    defer { withExtendedLifetime(lock) {} }
+    return try pins.removeAll()
+  }
+
+  // MARK: - Services
+
+  private func finish(_ outcome: ServiceTable.Outcome) -> [DataPlaneProblem] {
+    var problems = outcome.problems.map(DataPlaneProblem.init)
+    problems += reporting("flows of removed backends") {
+      try cleaner.forget(FlowCleaner.Selection(backends: Set(outcome.endedBackends)))
+    }
+    return problems
+  }
+
+  private func updateNames(_ changes: [StateChange]) -> [DataPlaneProblem] {
+    reporting("names of services") {
+      try names.update(
+        changes.compactMap { if case .set(.service(let service)) = $0 { service } else { nil } }, in: services)
+      for case .removed(.service(let name)) in changes { try names.remove(name) }
+    }
+  }
+
+  // MARK: - Pods, interfaces and addresses
+
+  private func updateNode() -> [DataPlaneProblem] {
+    var problems: [DataPlaneProblem] = []
+    do {
+      let host = try HostNetwork(netlink)
+      let node = state.nodes[options.configuration.nodeName]
+      let network = try host.networkInterfaces(named: options.interfaces, of: node)
+      problems += host.missing(options.interfaces).map {
+        DataPlaneProblem("interface \($0)", "there is none of that name: correct --interface, or create it")
+      }
+      problems += updateSettings(node)
+      problems += attach(.net, to: network)
+      problems += try updatePods(host, node, network)
+    } catch {
+      problems.append(DataPlaneProblem("node \(options.configuration.nodeName)", "\(error)"))
+    }
+    return problems
+  }
+
+  private func updateSettings(_ node: Node?) -> [DataPlaneProblem] {
+    settings.node4 = ip_address(node?.address(.ipv4) ?? IPAddress(high: 0, low: 0xffff_0000_0000))
+    settings.node6 = ip_address(node?.address(.ipv6) ?? IPAddress(high: 0, low: 0))
+    return reporting("settings") { try maps.settings.set(0, settings) }
+  }
+
+  /// Pods first get their programs, then a slot, then their addresses: from the first packet that finds a pod there is
+  /// somebody to deliver it.
+  private func updatePods(
+    _ host: HostNetwork, _ node: Node?, _ network: Set<InterfaceIndex>
+  ) throws -> [DataPlaneProblem] {
+    var problems: [DataPlaneProblem] = []
+    var wanted = nodeAddresses(host, node)
+    var plugged: Set<NamespacedName> = []
+    for pod in localPods {
+      guard let port = try host.port(of: pod, excluding: network) else { continue }
+      problems += attach(.pod, to: [port.interface])
+      problems += reporting("pod \(pod.name)") {
+        let slot = try endpoints.assign(pod.name, to: port)
+        plugged.insert(pod.name)
+        for address in pod.addresses { wanted[address] = address_entry(ADDRESS_LOCAL_POD, index: slot) }
+      }
+    }
+    problems += reporting("addresses of pods and nodes") {
+      for address in try addresses.replace(with: wanted) {
+        problems += services.restoreAddress(address).problems.map(DataPlaneProblem.init)
+      }
+    }
+    problems += removePods(exceptFor: plugged, network)
+    return problems
+  }
+
+  private func removePods(
+    exceptFor plugged: Set<NamespacedName>, _ network: Set<InterfaceIndex>
+  ) -> [DataPlaneProblem] {
+    let gone = Set(endpoints.slots.filter { !plugged.contains($0.key) }.values)
+    return reporting("pods that are gone") {
+      try endpoints.keep(only: plugged)
+      let kept = endpoints.interfaces.union(network)
+      for interface in attachments.roles.keys where !kept.contains(interface) { attachments.detach(from: interface) }
+      try cleaner.forget(FlowCleaner.Selection(slots: gone))
+    }
+  }
+
+  private var localPods: [Workload] {
+    state.workloads.values
+      .filter { $0.node == options.configuration.nodeName && $0.hasOwnAddresses }
+      .sorted { $0.name < $1.name }
+  }
+
+  private func nodeAddresses(_ host: HostNetwork, _ node: Node?) -> [IPAddress: address_entry] {
+    var entries: [IPAddress: address_entry] = [:]
+    for other in state.nodes.values where other.name != node?.name {
+      for address in other.addresses { entries[address.address] = address_entry(ADDRESS_OTHER_NODE) }
+    }
+    for address in host.ownAddresses { entries[address] = address_entry(ADDRESS_THIS_NODE) }
+    for address in node?.addresses ?? [] { entries[address.address] = address_entry(ADDRESS_THIS_NODE) }
+    return entries
+  }
+
+  private func attach(
+    _ role: InterfaceAttachments.Role, to interfaces: Set<InterfaceIndex>
+  ) -> [DataPlaneProblem] {
+    interfaces.sorted().flatMap { interface in
+      reporting("interface \(interface)") { try attachments.attach(role, to: interface) }
+    }
+  }
+
+  private func reporting(_ subject: String, _ body: () throws -> Void) -> [DataPlaneProblem] {
+    do {
+      try body()
+      return []
+    } catch {
+      return [DataPlaneProblem(subject, "\(error)")]
+    }
+  }
+}
+
+extension DataPlaneProblem {
+  init(_ problem: ServiceProblem) { self.init(problem.subject, "\(problem.reason)") }
+}
+
+extension ServiceMaps {
+  /// The datapath's tables of services.
+  init(_ maps: DatapathMaps) {
+    self.init(
+      frontends: maps.frontends, backends: maps.backends, maglev: maps.maglev, sourceRanges: maps.sourceRanges,
+      affinity: maps.affinity, addresses: maps.addresses, prefixes: maps.prefixes)
+  }
+}
+
+extension StateChange {
+  /// Whether it is about pods or nodes rather than services.
+  fileprivate var concernsNode: Bool {
+    switch key {
+    case .node, .workload: true
+    case .namespace, .endpointSlice, .service: false
+    }
+  }
+}

@@ -1,0 +1,49 @@
+import Model
+import Netlink
+import Networking
+
+/// What the kernel knows of the node: which interfaces lead where. Read afresh at each change, since it is small.
+struct HostNetwork {
+  private let netlink: NetlinkSocket
+  private(set) var links: [InterfaceIndex: NetworkLink] = [:]
+  private(set) var addresses: [InterfaceAddress] = []
+
+  init(_ netlink: NetlinkSocket) throws(NetlinkError) {
+    self.netlink = netlink
+    links = Dictionary(try netlink.links().map { ($0.index, $0) }, uniquingKeysWith: { $1 })
+    addresses = try netlink.addresses()
+  }
+
+  /// The interfaces that lead to the network: those named, else those that hold one of the node's addresses or a default
+  /// route.
+  func networkInterfaces(named names: [String], of node: Node?) throws(NetlinkError) -> Set<InterfaceIndex> {
+    guard names.isEmpty else {
+      return Set(links.values.filter { names.contains($0.name) }.map(\.index))
+    }
+    let own = Set(node?.addresses.map(\.address) ?? [])
+    let holding = addresses.filter { own.contains($0.address) }.map(\.interface)
+    return Set(holding + (try netlink.interfacesWithDefaultRoute())).filter { links[$0]?.isLoopback == false }
+  }
+
+  /// The names among `names` that no interface has.
+  func missing(_ names: [String]) -> [String] {
+    names.filter { name in !links.values.contains { $0.name == name } }
+  }
+
+  /// The addresses by which this node can be reached, other than through a link alone.
+  var ownAddresses: [IPAddress] {
+    addresses.filter { $0.scope == .universe }.map(\.address)
+  }
+
+  /// Where the pod is plugged in: the interface that the kernel's own route to its address names. `nil` while there is
+  /// none; a route by a gateway or by an interface to the network leads to some other node.
+  func port(of pod: Workload, excluding network: Set<InterfaceIndex>) throws(NetlinkError) -> EndpointTable.Port? {
+    for address in pod.addresses {
+      guard let route = try netlink.route(to: address), route.action == .unicast, route.gateway == nil,
+        let interface = route.interface, !network.contains(interface), let link = links[interface], !link.isLoopback
+      else { continue }
+      return EndpointTable.Port(interface: interface, mtu: UInt32(route.mtu ?? link.mtu))
+    }
+    return nil
+  }
+}

@@ -1,0 +1,48 @@
+import BPF
+import CBPF
+import Networking
+import Services
+
+/// Map `addresses`, as far as it is about pods and nodes: what each address is to this node.
+///
+/// Cluster IPs are in the same map and belong to `Services`; an entry of ours comes first, and where it goes,
+/// `onRelease` lets a cluster IP take the place again.
+final class AddressTable {
+  private let map: any MapStorage<ip_address, address_entry>
+  private var entries: [IPAddress: address_entry] = [:]
+
+  init(_ map: any MapStorage<ip_address, address_entry>) { self.map = map }
+
+  /// Reads what a former agent has left of our kinds.
+  func adopt() throws(BPFError) {
+    var found: [IPAddress: address_entry] = [:]
+    try map.forEach { key, value throws(BPFError) in
+      if value.kind != ADDRESS_SERVICE.rawValue { found[IPAddress(key)] = value }
+    }
+    entries = found
+  }
+
+  /// Makes the entries exactly `wanted`: new ones are written before old ones go.
+  ///
+  /// - Returns: the addresses that have lost their entry.
+  func replace(with wanted: [IPAddress: address_entry]) throws(BPFError) -> [IPAddress] {
+    for (address, entry) in wanted where entries[address] != entry {
+      try map.set(ip_address(address), entry)
+      entries[address] = entry
+    }
+    let stale = entries.keys.filter { wanted[$0] == nil }
+    for address in stale {
+      try map.remove(ip_address(address))
+      entries[address] = nil
+    }
+    return stale
+  }
+}
+
+extension address_entry: @retroactive Equatable {
+  public static func == (left: address_entry, right: address_entry) -> Bool {
+    left.kind == right.kind && left.index == right.index
+  }
+
+  init(_ kind: address_kind, index: UInt32 = 0) { self.init(kind: kind.rawValue, index: index) }
+}

@@ -1,0 +1,76 @@
+import BPF
+import CBPF
+import Model
+import Netlink
+
+/// Map `endpoints`: the pods of this node, each in a slot that flows refer to.
+final class EndpointTable {
+  /// Where a pod is plugged in.
+  struct Port: Hashable {
+    var interface: InterfaceIndex
+    var mtu: UInt32
+  }
+
+  private let map: ArrayMap<endpoint>
+  private(set) var slots: [NamespacedName: UInt32] = [:]
+  private var ports: [UInt32: Port] = [:]
+  /// Free slots, the longest unused first: a flow of a pod that is gone must not find another pod in its slot soon.
+  private var free: [UInt32]
+
+  init(_ map: consuming ArrayMap<endpoint>) {
+    // Slot 0 means "none".
+    free = (1..<UInt32(map.capacity)).map(\.self)
+    self.map = map
+  }
+
+  /// Reads what a former agent has left; `assign(_:to:)` then finds a pod's slot again by its interface.
+  func adopt() throws(BPFError) {
+    for slot in free {
+      if let entry = try map.get(slot), entry.ifindex != 0 {
+        ports[slot] = Port(interface: InterfaceIndex(entry.ifindex), mtu: entry.mtu)
+      }
+    }
+  }
+
+  /// Gives `pod` a slot that leads to `port`, and keeps the one that it has.
+  func assign(_ pod: NamespacedName, to port: Port) throws(BPFError) -> UInt32 {
+    let slot = if let kept = slots[pod] ?? adopted(port) { kept } else { try unused(for: pod) }
+    free.removeAll { $0 == slot }
+    slots[pod] = slot
+    if ports[slot] != port {
+      try map.set(slot, endpoint(ifindex: port.interface.rawValue, mtu: port.mtu))
+      ports[slot] = port
+    }
+    return slot
+  }
+
+  private func adopted(_ port: Port) -> UInt32? {
+    let taken = Set(slots.values)
+    return ports.first { $0.value.interface == port.interface && !taken.contains($0.key) }?.key
+  }
+
+  private func unused(for pod: NamespacedName) throws(BPFError) -> UInt32 {
+    guard let slot = free.first(where: { ports[$0] == nil }) ?? free.first else {
+      throw BPFError(
+        .full, operation: "plug in", object: "pod \(pod)",
+        hint: "the node's \(map.capacity - 1) slots for pods are taken")
+    }
+    return slot
+  }
+
+  /// Frees the slots of pods that are not in `wanted`, and those that a former agent has left.
+  func keep(only wanted: Set<NamespacedName>) throws(BPFError) {
+    for (pod, slot) in slots where !wanted.contains(pod) {
+      slots[pod] = nil
+      free.append(slot)
+    }
+    let taken = Set(slots.values)
+    for slot in ports.keys where !taken.contains(slot) {
+      try map.set(slot, endpoint(ifindex: 0, mtu: 0))
+      ports[slot] = nil
+    }
+  }
+
+  /// The interfaces of all pods.
+  var interfaces: Set<InterfaceIndex> { Set(slots.values.compactMap { ports[$0]?.interface }) }
+}

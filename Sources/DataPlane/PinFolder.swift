@@ -1,0 +1,97 @@
+import BPF
+import Glibc
+import Netlink
+
+/// The folder of a bpf file system that keeps a data plane alive without its agent.
+///
+///     <root>/maps/<name>                    every map of the datapath
+///     <root>/links/<program>_<interface>    every attachment, by interface index
+///     <root>/sockets/                       the links of connect-time balancing
+public struct PinFolder: Hashable, Sendable {
+  /// The folder's path.
+  public let root: String
+
+  /// The folder at `root`, which need not exist yet.
+  public init(root: String) { self.root = root }
+
+  /// The default place for one data plane a machine.
+  public static let standard = PinFolder(root: "/sys/fs/bpf/martlet")
+
+  var maps: String { "\(root)/maps" }
+  var links: String { "\(root)/links" }
+  var sockets: String { "\(root)/sockets" }
+
+  func map(_ name: String) -> String { "\(maps)/\(name)" }
+
+  func link(_ program: String, on interface: InterfaceIndex) -> String { "\(links)/\(program)_\(interface)" }
+
+  /// The interface that a link's file name speaks of.
+  static func interface(ofLink name: String) -> InterfaceIndex? {
+    name.lastIndex(of: "_").flatMap { UInt32(name[name.index(after: $0)...]) }.map { InterfaceIndex($0) }
+  }
+
+  /// Whether a data plane has left its maps here.
+  public var isInUse: Bool { access(map("flows"), F_OK) == 0 }
+
+  /// Makes the folders.
+  ///
+  /// Throws ``BPFError`` with the remedy if there is no bpf file system at the place.
+  func create() throws(BPFError) {
+    for folder in [root, maps, links, sockets] where mkdir(folder, 0o700) != 0 && errno != EEXIST {
+      throw failure("create folder", folder, errno)
+    }
+    guard BPFFileSystem.contains(root) else {
+      rmdir(sockets)
+      rmdir(links)
+      rmdir(maps)
+      rmdir(root)
+      throw failure("use pin root", root, ENODEV)
+    }
+  }
+
+  private func failure(_ operation: String, _ path: String, _ error: Int32) -> BPFError {
+    let mount = "mount a bpf file system first: mount -t bpf bpf \(BPFFileSystem.defaultMount)"
+    var failure = BPFError(errno: error, operation: operation, object: path)
+    if error == ENOENT || error == ENODEV { failure.hint = "it is not in a bpf file system; \(mount)" }
+    return failure
+  }
+
+  /// The names in one of the folders.
+  func entries(of folder: String) -> [String] {
+    guard let stream = opendir(folder) else { return [] }
+    defer { closedir(stream) }
+    var names: [String] = []
+    while let entry = readdir(stream) {
+      // SAFETY: d_name is a NUL-terminated array inside the entry, which lives until the next readdir().
+      let name = withUnsafePointer(to: &entry.pointee.d_name) {
+        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+      }
+      if name != "." && name != ".." { names.append(name) }
+    }
+    return names.sorted()
+  }
+
+  /// Removes everything: programs detach, maps are freed. Nothing is left of the data plane.
+  ///
+  /// - Returns: how many pins there were.
+  @discardableResult
+  public func removeAll() throws(BPFError) -> Int {
+    var count = 0
+    for folder in [links, sockets, maps] {
+      for name in entries(of: folder) {
+        let path = "\(folder)/\(name)"
+        if folder != maps { detach(path) }
+        try BPFFileSystem.unpin(path)
+        count += 1
+      }
+      rmdir(folder)
+    }
+    rmdir(root)
+    return count
+  }
+
+  /// At once, rather than when the last of whatever else holds the link is gone.
+  private func detach(_ path: String) {
+    if let link = try? Link(pinnedAt: path) { try? link.detach() }
+  }
+}
