@@ -65,7 +65,7 @@ let package = Package(
     .executableTarget(
       name: "martlet",
       dependencies: [
-        "DataPlane", "Kubernetes", "Model", "Networking",
+        "DataPlane", "Kubernetes", "Model", "Netlink", "Networking",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ],

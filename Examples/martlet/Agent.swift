@@ -1,0 +1,96 @@
+import DataPlane
+import Dispatch
+import Foundation
+import Kubernetes
+import Logging
+import Netlink
+
+/// Drives the data plane from the manifests and from what changes in the node's network.
+///
+/// An actor, since the data plane wants its calls one at a time.
+actor Agent {
+  private let dataPlane: BPFDataPlane
+  private let manifests: ManifestFolder
+  private let monitor: NetlinkMonitor
+  private let logger: Logger
+  private var hasStarted = false
+
+  init(_ options: BPFDataPlane.Options, manifests: ManifestFolder, logger: Logger) throws {
+    self.manifests = manifests
+    self.logger = logger
+    // Before the data plane looks at links and routes, so that no change falls between.
+    monitor = try NetlinkMonitor([.links, .addresses, .routes])
+    dataPlane = try BPFDataPlane(options)
+  }
+
+  /// Runs until the process is told to end; what is in the kernel stays.
+  func run() async throws {
+    let signals = terminationSignals()
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      group.addTask { for await update in self.manifests.changes { await self.apply(update) } }
+      group.addTask { try await self.followNetwork() }
+      group.addTask {
+        while !Task.isCancelled {
+          try await Task.sleep(for: .seconds(1))
+          await self.reclaim()
+        }
+      }
+      group.addTask { for await _ in signals { return } }
+      // The first to end ends all: a signal, or a failure.
+      try await group.next()
+      group.cancelAll()
+    }
+    logger.info("ends; packets are forwarded as before")
+  }
+
+  private func apply(_ update: ManifestUpdate) {
+    for problem in update.problems { logger.warning("\(problem)") }
+    if hasStarted {
+      report(dataPlane.apply(update.changes))
+      announce("synced")
+    } else {
+      report(dataPlane.start(with: update.state))
+      hasStarted = true
+      announce("ready")
+    }
+  }
+
+  /// A burst of events, as when a pod is plugged in, costs one look at the network.
+  private func followNetwork() async throws {
+    for try await event in monitor {
+      logger.debug("network: \(event)")
+      try await Task.sleep(for: .milliseconds(20))
+      while try monitor.poll() != nil {}
+      if hasStarted { report(dataPlane.networkChanged()) }
+    }
+  }
+
+  private func reclaim() {
+    if hasStarted { report(dataPlane.reclaim()) }
+  }
+
+  private func report(_ problems: [DataPlaneProblem]) {
+    for problem in problems { logger.warning("\(problem)") }
+  }
+
+  /// Standard output is for whoever waits for us; it may be a pipe.
+  private func announce(_ word: String) {
+    print(word)
+    fflush(nil)
+  }
+}
+
+/// One element for each SIGTERM or SIGINT, which then no longer end the process by themselves.
+private func terminationSignals() -> AsyncStream<Int32> {
+  AsyncStream { continuation in
+    // SAFETY: dispatch sources may be cancelled from any thread; they are not touched otherwise.
+    nonisolated(unsafe) let sources = [SIGTERM, SIGINT].map { number in
+      signal(number, SIG_IGN)
+      let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+      source.setEventHandler { @Sendable in _ = continuation.yield(number) }
+      source.resume()
+      return source
+    }
+    continuation.onTermination = { @Sendable _ in for source in sources { source.cancel() } }
+  }
+}

@@ -1,0 +1,65 @@
+import ArgumentParser
+import DataPlane
+import Kubernetes
+import Logging
+import Model
+import Networking
+
+/// `martlet agent`
+struct AgentCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "agent",
+    abstract: "Program the node's data plane from manifests, and follow them.",
+    discussion: """
+      Runs in the network namespace that it is started in. Prints "ready" once the first state is programmed and \
+      "synced" after each later change. When it ends, however it ends, packets are forwarded as before; a new agent with \
+      the same --pin-root takes over.
+      """)
+
+  @Option(help: "This node's name.") var node: String
+  @Option(help: "Folder of manifests: *.yaml, *.yml, *.json.") var manifests: String
+  @OptionGroup var data: PinOptions
+  @Option(help: "cgroup v2 folder whose processes get connect-time balancing.") var cgroup: String?
+  @Option(
+    name: .customLong("interface"),
+    help: "Interface to the network; may be repeated. Default: those with the node's addresses or a default route.")
+  var interfaces: [String] = []
+  @Option(
+    name: .customLong("service-cidrs"),
+    help: "Service ranges, comma separated; unallocated addresses in them are dropped.")
+  var serviceCIDRs: PrefixList = PrefixList(prefixes: [])
+  @Option(help: "trace, debug, info, notice, warning or error.") var logLevel = Logger.Level.info
+
+  func run() async throws {
+    let logger = makeLogger()
+    var configuration = Configuration(nodeName: node)
+    configuration.serviceCIDRs = serviceCIDRs.prefixes
+    let options = BPFDataPlane.Options(configuration: configuration, pins: data.pins, interfaces: interfaces)
+    let agent = try Agent(options, manifests: ManifestFolder(path: manifests), logger: logger)
+    try await agent.run()
+  }
+
+  private func makeLogger() -> Logger {
+    var logger = Logger(label: "martlet") { StreamLogHandler.standardError(label: $0) }
+    logger.logLevel = logLevel
+    logger[metadataKey: "node"] = "\(node)"
+    return logger
+  }
+}
+
+extension Logger.Level: @retroactive ExpressibleByArgument {}
+
+/// `A,B` on the command line.
+struct PrefixList: ExpressibleByArgument {
+  let prefixes: [IPPrefix]
+
+  init(prefixes: [IPPrefix]) { self.prefixes = prefixes }
+
+  init?(argument: String) {
+    let parts = argument.split(separator: ",")
+    prefixes = parts.compactMap { IPPrefix(String($0)) }
+    guard prefixes.count == parts.count, !prefixes.isEmpty else { return nil }
+  }
+
+  var defaultValueDescription: String { prefixes.map(\.description).joined(separator: ",") }
+}

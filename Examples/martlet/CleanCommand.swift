@@ -1,0 +1,15 @@
+import ArgumentParser
+import DataPlane
+
+/// `martlet clean`
+struct CleanCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "clean", abstract: "Remove everything that an agent has left in the kernel.")
+
+  @OptionGroup var data: PinOptions
+
+  func run() throws {
+    let count = try BPFDataPlane.clean(data.pins)
+    print(count == 0 ? "nothing is pinned under \(data.pinRoot)" : "removed \(count) pins under \(data.pinRoot)")
+  }
+}
