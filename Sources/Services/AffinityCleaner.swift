@@ -9,17 +9,20 @@ struct AffinityCleaner {
   private var active: Set<UInt32> = []
   private var disabled: Set<UInt32> = []
   private var ended = GraceQueue<UInt32>()
+  /// Ids whose entries are to be removed now.
+  private var unwanted: Set<UInt32> = []
 
   init(_ map: any MapStorage<affinity_key, affinity>) {
     self.map = map
   }
 
-  var isPending: Bool { !ended.isEmpty }
+  var isPending: Bool { !ended.isEmpty || !unwanted.isEmpty }
 
   mutating func setTimeout(_ timeout: UInt32, of id: UInt32, isRemoved: Bool) {
     if timeout > 0 {
       active.insert(id)
       disabled.remove(id)
+      unwanted.remove(id)
     } else if !isRemoved, active.contains(id), disabled.insert(id).inserted {
       ended.append(id)
     }
@@ -31,12 +34,13 @@ struct AffinityCleaner {
     expiredIDs: [UInt32], now: ContinuousClock.Instant, after grace: Duration, _ outcome: inout ServiceTable.Outcome
   ) {
     let off = ended.expire(now: now, after: grace).filter(disabled.contains)
-    let unwanted = active.intersection(expiredIDs + off)
+    unwanted.formUnion(active.intersection(expiredIDs + off))
     guard !unwanted.isEmpty else { return }
     active.subtract(unwanted)
     disabled.subtract(unwanted)
     do throws(BPFError) {
       try removeEntries { unwanted.contains($0) }
+      unwanted = []
     } catch {
       outcome.problems.append(ServiceProblem("session affinity of removed services", .map(error)))
     }

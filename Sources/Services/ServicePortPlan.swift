@@ -72,13 +72,13 @@ struct ServicePlanner {
       name: ServicePortName(service: service.name, port: port.name, protocol: port.protocol))
     plan.internalPolicy = service.internalTrafficPolicy
     plan.externalPolicy = service.externalTrafficPolicy
-    plan.usesMaglev = service.loadBalancing == .maglev
     plan.usesDirectReturn = usesDirectReturn(service)
     if case .clientIP(let timeout) = service.sessionAffinity { plan.affinityTimeout = timeout }
     for family in AddressFamily.allCases { plan.frontends += frontends(of: port, of: service, family: family) }
     plan.frontends = Self.unique(plan.frontends)
     plan.sourceRanges = sourceRanges(of: service)
     let kinds = Set(plan.frontends.map(\.kind))
+    plan.usesMaglev = service.loadBalancing == .maglev && !kinds.allSatisfy(plan.isLocal)
     plan.sets = PerFamily { family in
       var sets = EndpointSets(of: plan.name, family: family, in: slices, seenFrom: locality)
       if !kinds.contains(where: plan.usesClusterSet) { sets.cluster = [] }

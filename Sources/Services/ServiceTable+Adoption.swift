@@ -26,7 +26,8 @@ extension ServiceTable {
   /// Begins to take over tables that a predecessor has written: reads what they hold, once.
   ///
   /// Until ``finishAdoption()`` the tables stay as they are; ``apply(_:)`` only takes note. Call it before the first
-  /// `apply`, and not before a ``gracePeriod`` has passed since the predecessor's last write.
+  /// `apply`, and not before a ``gracePeriod`` has passed since the predecessor's last write. If it throws, nothing was
+  /// written, and this table is of no more use.
   public func adopt() throws(AdoptionError) {
     precondition(entries.isEmpty && slots.isEmpty, "take-over comes before the first update")
     if let error = takeOver() { throw error }
@@ -67,7 +68,9 @@ extension ServiceTable {
     isAdopting = false
     var outcome = Outcome()
     pending.formUnion(slots.keys)
+    heirs = frontendHeirs()
     replan(Set(entries.keys), &outcome)
+    heirs = [:]
     ids.endMatching()
     write(&outcome)
     do throws(BPFError) {
@@ -78,11 +81,27 @@ extension ServiceTable {
     return outcome
   }
 
+  /// Who will have each frontend: where two claim one, what stands there at take-over is about the one that has it.
+  private func frontendHeirs() -> [FrontendKey: FrontendSlot.Claim] {
+    var heirs: [FrontendKey: FrontendSlot.Claim] = [:]
+    for entry in entries.values {
+      guard let service = entry.service else { continue }
+      for plan in planner.plans(for: service, slices: []) {
+        for frontend in plan.frontends {
+          let claim = FrontendSlot.Claim(kind: frontend.kind, port: plan.name, id: 0)
+          heirs[frontend.key] = min(heirs[frontend.key] ?? claim, claim)
+        }
+      }
+    }
+    return heirs
+  }
+
   /// What the tables say at take-over about a port that is new to us: the id it had and where its endpoints stand.
   func standing(_ plan: ServicePortPlan) -> (id: UInt32?, placements: PerFamily<Placement>?) {
     guard !ids.unmatched.isEmpty else { return (nil, nil) }
     let own = plan.frontends.compactMap { frontend in
-      slots[frontend.key]?.installed.map { (family: frontend.key.address.family, value: $0) }
+      heirs[frontend.key]?.port == plan.name
+        ? slots[frontend.key]?.installed.map { (family: frontend.key.address.family, value: $0) } : nil
     }
     guard let id = own.lazy.map(\.value.service).first(where: ids.unmatched.contains) else { return (nil, nil) }
     let placements = PerFamily { family in

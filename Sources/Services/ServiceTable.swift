@@ -90,6 +90,8 @@ public final class ServiceTable {
   var stalled: Set<NamespacedName> = []
   /// Between ``adopt()`` and ``finishAdoption()``.
   var isAdopting = false
+  /// During ``finishAdoption()``: who has each frontend.
+  var heirs: [FrontendKey: FrontendSlot.Claim] = [:]
 
   /// A table over `maps`, which are empty unless ``adopt()`` follows.
   ///
