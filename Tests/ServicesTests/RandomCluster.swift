@@ -10,7 +10,7 @@ struct RandomCluster {
   private(set) var state = ClusterState()
 
   let configuration = Configuration(
-    nodeName: "here", serviceCIDRs: [IPPrefix("10.96.0.0/24")!, IPPrefix("fd96::/64")!], maglevTableSize: 31)
+    nodeName: "here", serviceCIDRs: ["10.96.0.0/24", "fd96::/64"], maglevTableSize: 31)
 
   static let clusterIPs = (1...5).flatMap { [IPAddress("10.96.0.\($0)")!, IPAddress("fd96::\($0)")!] }
   static let externalIPs = ["203.0.113.1", "203.0.113.2", "2001:db8:e::1", "2001:db8:e::2"].map { IPAddress($0)! }
@@ -30,7 +30,7 @@ struct RandomCluster {
 
   /// Every address and port that a service may have, and some that none has.
   static let keys: [FrontendKey] = {
-    let addresses = clusterIPs + externalIPs + nodeAddresses + [IPAddress("10.96.0.99")!, IPAddress("192.0.2.9")!]
+    let addresses = clusterIPs + externalIPs + nodeAddresses + ["10.96.0.99", "192.0.2.9"]
     return addresses.flatMap { address in
       [80, 81, 30_080, 30_081].flatMap { port in
         protocols.map { FrontendKey(address: address, port: port, protocol: $0) }

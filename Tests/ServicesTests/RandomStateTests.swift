@@ -46,8 +46,8 @@ import Testing
       _ = table.reclaim(now: now)
     }
     let fresh = MemoryTables()
-    _ = try ServiceTable(maps: fresh.maps, configuration: cluster.configuration)
-      .apply(ClusterState().changes(to: cluster.state))
+    let built = try ServiceTable(maps: fresh.maps, configuration: cluster.configuration)
+    _ = built.apply(ClusterState().changes(to: cluster.state))
     for key in RandomCluster.keys {
       let client = cluster.randomClient(for: key)
       let answers = try (tables.maps.answer(to: client, at: key), fresh.maps.answer(to: client, at: key))
@@ -58,8 +58,8 @@ import Testing
       #expect(entries.0?.cluster.count == entries.1?.cluster.count)
       #expect(entries.0?.local.count == entries.1?.local.count)
     }
-    let (edited, built) = try (sizes(tables), sizes(fresh))
-    #expect(edited == built)
+    let (edited, atOnce) = try (sizes(tables), sizes(fresh))
+    #expect(edited == atOnce)
   }
 
   @Test(arguments: 131...160)
