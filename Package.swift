@@ -70,9 +70,7 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
       ],
       path: "Examples/martlet"),
-    .testTarget(
-      name: "BPFTests", dependencies: ["BPF", "BPFTesting", "CBPF"], exclude: ["Programs"],
-      plugins: [.plugin(name: "EmbedBPF")]),
+    .testTarget(name: "BPFTests", dependencies: ["BPF", "BPFTesting", "CBPF"]),
     .testTarget(name: "BPFTestingTests", dependencies: ["BPFTesting", "Networking"]),
     .testTarget(name: "NetworkingTests", dependencies: ["Networking", "BPFTesting"]),
     .testTarget(name: "ModelTests", dependencies: ["Model", "Networking"]),

@@ -1,2 +1,0 @@
-/// The objects built from `Programs/*.bpf.c` of these tests.
-enum BPFPrograms {}
