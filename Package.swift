@@ -11,6 +11,7 @@ let package = Package(
     .library(name: "Services", targets: ["Services"]),
     .library(name: "DataPlane", targets: ["DataPlane"]),
     .library(name: "Kubernetes", targets: ["Kubernetes"]),
+    .library(name: "KubeProxyRules", targets: ["KubeProxyRules"]),
     .executable(name: "martlet", targets: ["martlet"]),
   ],
   traits: [
@@ -24,6 +25,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
+    .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.1"),
   ],
   targets: [
     .target(
@@ -62,11 +64,13 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Yams", package: "Yams"),
       ]),
+    .target(name: "KubeProxyRules", dependencies: ["Model", "Networking"], path: "Examples/KubeProxyRules"),
     .executableTarget(
       name: "martlet",
       dependencies: [
-        "DataPlane", "Kubernetes", "Model", "Netlink", "Networking",
+        "DataPlane", "KubeProxyRules", "Kubernetes", "Model", "Netlink", "Networking",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "FlyingFox", package: "FlyingFox"),
         .product(name: "Logging", package: "swift-log"),
       ],
       path: "Examples/martlet"),
@@ -77,7 +81,8 @@ let package = Package(
     .testTarget(name: "NetlinkTests", dependencies: ["Netlink", "Networking", "BPFTesting"]),
     .testTarget(name: "ServicesTests", dependencies: ["Services", "Model", "Networking", "BPF", "BPFTesting"]),
     .testTarget(name: "KubernetesTests", dependencies: ["Kubernetes", "Model", "Networking"]),
-    .testTarget(name: "DataPlaneTests", dependencies: ["DataPlane", "Services", "Model", "Networking", "BPF", "BPFTesting"]),
+    .testTarget(
+      name: "DataPlaneTests", dependencies: ["DataPlane", "Services", "Model", "Networking", "BPF", "BPFTesting"]),
     .testTarget(
       name: "KernelTests",
       dependencies: ["DataPlane", "Services", "Model", "Networking", "BPF", "BPFPrograms", "BPFTesting", "CBPF"]),
