@@ -93,21 +93,6 @@ static __always_inline struct flow_tuple partner_tuple(const struct flow_tuple *
 	return result;
 }
 
-/* A flow in the making, or a copy that differs from its flow. For the slow path: the stack is too small for it. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct flow);
-} draft_flows SEC(".maps");
-
-static __always_inline struct flow *draft_flow(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&draft_flows, &zero);
-}
-
 static __always_inline struct flow *find_confirmed(const struct flow_tuple *tuple)
 {
 	struct confirmed_flow *confirmed = bpf_map_lookup_elem(&flows, tuple);

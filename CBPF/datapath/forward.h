@@ -4,21 +4,15 @@
 #define MARTLET_FORWARD_H
 
 #include "flow.h"
-#include "reply.h"
+#include "forward_errors.h"
 #include "rewrite.h"
+#include "tunnel.h"
 #include "verdict.h"
 
 #ifndef AF_INET
 #define AF_INET	 2
 #define AF_INET6 10
 #endif
-
-static __always_inline struct settings *current_settings(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&settings, &zero);
-}
 
 /*
  * A cached next hop lasts until user space sees routes or neighbours change, and about a second at most: one packet a
@@ -29,67 +23,6 @@ static __always_inline __u32 route_epoch(void)
 	struct settings *current = current_settings();
 
 	return (current ? current->route_generation : 0) + (__u32)(now() >> 30);
-}
-
-/* The longest packet that this buffer becomes on the wire, from the network header on. */
-static __always_inline __u32 wire_length(const struct __sk_buff *skb, const struct packet *packet)
-{
-	if (!skb->gso_size)
-		return packet->l3_length;
-	return skb->gso_size + (packet->l4 - packet->l3) + sizeof(struct tcphdr);
-}
-
-static __always_inline struct ip_address own_address(const struct packet *packet)
-{
-	struct settings *current = current_settings();
-	struct ip_address none = {};
-
-	if (!current)
-		return none;
-	return packet->family == 4 ? current->node4 : current->node6;
-}
-
-/* TTL ran out here: an error from this node, as a router sends it. */
-__noinline int reply_time_exceeded(struct __sk_buff *skb, const struct packet *packet, __u32 hook)
-{
-	struct icmp_error error = {
-		.type4 = ICMP_TIME_EXCEEDED,
-		.type6 = ICMPV6_TIME_EXCEEDED,
-	};
-
-	if (!packet || packet_is_icmp_error(packet) || packet->fragment == FRAGMENT_LATER)
-		return drop(skb, COUNTER_DROP_TTL);
-	count(skb, COUNTER_DROP_TTL);
-	error.source = own_address(packet);
-	return reply_with_icmp(skb, packet, &error, hook);
-}
-
-/* The packet does not fit the next hop: an error from whom the sender believes to talk to. */
-__noinline int reply_too_big(struct __sk_buff *skb, const struct packet *packet, __u32 mtu, __u32 hook)
-{
-	struct icmp_error error = {
-		.type4 = ICMP_DEST_UNREACH,
-		.code4 = ICMP_FRAG_NEEDED,
-		.type6 = ICMPV6_PACKET_TOO_BIG,
-		.mtu = mtu,
-	};
-
-	if (!packet || packet_is_icmp_error(packet) || packet->fragment == FRAGMENT_LATER)
-		return drop(skb, COUNTER_DROP_TOO_BIG);
-	count(skb, COUNTER_DROP_TOO_BIG);
-	error.source = packet->tuple.destination;
-	return reply_with_icmp(skb, packet, &error, hook);
-}
-
-/* May a router cut this packet up? Then the stack, which can, forwards it. */
-static __always_inline bool may_fragment(struct __sk_buff *skb, const struct packet *packet)
-{
-	struct iphdr *ip;
-
-	if (packet->family == 6)
-		return false;
-	ip = packet_bytes(skb, packet->l3, sizeof(*ip));
-	return ip && !(ip->frag_off & bpf_htons(0x4000));
 }
 
 static __always_inline int write_link_addresses(struct __sk_buff *skb, const struct flow *flow)
@@ -214,7 +147,11 @@ static __always_inline int forward(struct __sk_buff *skb, const struct packet *p
 		return rewrite(skb, packet, flow, false) ? drop(skb, COUNTER_DROP_REWRITE_FAILED) : to_stack(skb);
 	if (packet->ttl <= 1 && !from_stack(hook))
 		return reply_time_exceeded(skb, packet, hook);
-	return flow->endpoint ? forward_to_pod(skb, packet, flow, hook) : forward_to_net(skb, packet, flow, hook);
+	if (flow->endpoint)
+		return forward_to_pod(skb, packet, flow, hook);
+	if (flow->tunnel_node)
+		return forward_to_tunnel(skb, packet, flow, hook);
+	return forward_to_net(skb, packet, flow, hook);
 }
 
 #endif

@@ -7,6 +7,7 @@
 #ifndef MARTLET_ICMP_ERROR_H
 #define MARTLET_ICMP_ERROR_H
 
+#include "draft.h"
 #include "forward.h"
 #include "parse.h"
 
@@ -120,7 +121,11 @@ static __always_inline int translate_quoted_ports(struct __sk_buff *skb, const s
 
 	if (has_ports(quotation->tuple.protocol))
 		return replace_quoted(skb, quotation->l4, from, to, sizeof(to), difference);
-	return 0;
+	if (from[0] == to[0])
+		return 0;
+	/* An echo's identifier. */
+	*difference += port_difference(from[0], to[0]);
+	return bpf_skb_store_bytes(skb, quotation->l4 + offsetof(struct icmp_header, id), to, sizeof(to[0]), 0);
 }
 
 /* The quoted packet's own checksum, where the quotation is long enough to have it. */

@@ -6,22 +6,10 @@
 #ifndef MARTLET_NEW_FLOW_H
 #define MARTLET_NEW_FLOW_H
 
+#include "draft.h"
 #include "forward.h"
+#include "masquerade.h"
 #include "service.h"
-
-/* Tries to find a source port that makes the reply's tuple unique. */
-#define SOURCE_PORT_TRIES 16
-#define SOURCE_PORT_FIRST 1024
-
-static __always_inline __u32 prefix_flags(const struct ip_address *address)
-{
-	struct ip_prefix key = {.length = 128};
-	struct prefix_entry *entry;
-
-	__builtin_memcpy(key.address, address, sizeof(key.address));
-	entry = bpf_map_lookup_elem(&prefixes, &key);
-	return entry ? entry->flags : 0;
-}
 
 /* Multicast, broadcast and link-local traffic is the link's own business. */
 static __always_inline bool is_link_scoped(struct ip_address address, __u8 family)
@@ -66,51 +54,11 @@ static __always_inline bool source_valid(const struct __sk_buff *skb, const stru
 		endpoint = bpf_map_lookup_elem(&endpoints, &source.index);
 		return source.kind == ADDRESS_LOCAL_POD && endpoint && endpoint->ifindex == skb->ifindex;
 	case HOOK_FROM_NET:
+	case HOOK_FROM_TUNNEL:
 		return source.kind != ADDRESS_LOCAL_POD && source.kind != ADDRESS_THIS_NODE;
 	default:
 		return true;
 	}
-}
-
-/* Whether a half under `tuple` belongs to somebody else; a forgotten or finished flow does not count. */
-static __always_inline bool tuple_taken(const struct flow_tuple *tuple, const struct flow_tuple *opener)
-{
-	struct flow *flow = find_flow(tuple);
-	struct flow_tuple partner;
-
-	if (!flow)
-		return false;
-	partner = partner_tuple(tuple, flow);
-	if (address_equal(partner.source, opener->source) && address_equal(partner.destination, opener->destination) &&
-	    partner.source_port == opener->source_port && partner.destination_port == opener->destination_port)
-		return false;
-	if (flow->state != FLOW_CLOSED && !is_idle(tuple, flow))
-		return true;
-	remove_flow(tuple, flow);
-	return false;
-}
-
-/*
- * Makes the reply's tuple unique: two flows to one backend from the same client address and port, one of them through
- * a service, would otherwise share it. -1: no free port found.
- */
-static __always_inline int settle_source_port(const struct flow_tuple *opener, struct flow *flow)
-{
-	struct flow_tuple reply = partner_tuple(opener, flow);
-	int i;
-
-	if (!tuple_taken(&reply, opener))
-		return 0;
-	if (!has_ports(opener->protocol))
-		return -1;
-	for (i = 0; i < SOURCE_PORT_TRIES; i++) {
-		flow->source_port = bpf_htons(SOURCE_PORT_FIRST + bpf_get_prandom_u32() % (65536 - SOURCE_PORT_FIRST));
-		flow->flags |= FLOW_REWRITE_SOURCE;
-		reply.destination_port = flow->source_port;
-		if (!tuple_taken(&reply, opener))
-			return 0;
-	}
-	return -1;
 }
 
 /* Turns the opener's half, under `opener`, into the reply's half, in place; returns the reply's tuple. */
@@ -150,18 +98,21 @@ static __always_inline __u32 reply_input(const struct flow *flow)
 	return endpoint ? endpoint->ifindex : INPUT_NETWORK;
 }
 
-/* Enters both halves of a flow whose opener's half is `flow`. */
-__noinline int create_flow(struct __sk_buff *skb, const struct flow_tuple *opener, struct flow *flow, __u32 opener_slot)
+/* Enters both halves of a flow whose opener's half is `flow`; replies go through the tunnel to `reply_tunnel`, or not.
+ */
+__noinline int create_flow(struct __sk_buff *skb, const struct flow_tuple *opener, struct flow *flow, __u32 opener_slot,
+			   __u32 reply_tunnel)
 {
 	struct flow_tuple reply;
 
 	if (!opener || !flow)
 		return COUNTER_DROP_CONNTRACK_FULL;
-	if (settle_source_port(opener, flow))
+	if (settle_source_port(skb, opener, flow))
 		return COUNTER_DROP_PORT_EXHAUSTED;
 	if (bpf_map_update_elem(&unconfirmed_flows, opener, flow, BPF_ANY))
 		return COUNTER_DROP_CONNTRACK_FULL;
 	reply = turn_round(opener, flow, opener_slot, reply_input(flow));
+	flow->tunnel_node = reply_tunnel;
 	if (bpf_map_update_elem(&unconfirmed_flows, &reply, flow, BPF_ANY)) {
 		bpf_map_delete_elem(&unconfirmed_flows, opener);
 		return COUNTER_DROP_CONNTRACK_FULL;
@@ -181,20 +132,64 @@ static __always_inline void avoid_hairpin(const struct packet *packet, struct fl
 	flow->flags |= FLOW_REWRITE_SOURCE;
 }
 
-/* Aims the flow at the backend; or says how the packet ends. */
-static __always_inline int balance(struct __sk_buff *skb, const struct packet *packet, struct flow *flow,
-				   enum hook hook)
+static __always_inline __u32 client_at(enum hook hook)
 {
-	struct service_choice choice = {};
-	int result = choose_backend(&packet->tuple, hook == HOOK_FROM_NET, &choice);
+	switch (hook) {
+	case HOOK_FROM_NET:
+		return CLIENT_OUTSIDE;
+	case HOOK_FROM_TUNNEL:
+		return CLIENT_TUNNELLED;
+	default:
+		return CLIENT_OF_NODE;
+	}
+}
 
+/*
+ * The tuple to look the service up by. Every node has a service's node port on its own addresses alone, so what came
+ * through the tunnel for another node's is looked up as if it were for ours.
+ */
+static __always_inline void fill_service_tuple(const struct packet *packet, struct flow_tuple *tuple, enum hook hook)
+{
+	*tuple = packet->tuple;
+	if (hook == HOOK_FROM_TUNNEL && find_address(&tuple->destination).kind == ADDRESS_OTHER_NODE)
+		tuple->destination = own_address(packet);
+}
+
+/*
+ * A client outside whose backend is on another node: its packets go there as they are, so that the pod sees who sent
+ * them. Where it is not known on which node, the reply has to return through this one, and the pod sees this node.
+ */
+static __always_inline bool aim_elsewhere(const struct packet *packet, struct flow *flow,
+					  const struct service_choice *choice)
+{
+	if (choice->backend.node) {
+		flow->tunnel_node = choice->backend.node;
+		flow->flags |= FLOW_ONE_WAY;
+		return true;
+	}
+	flow->source = own_address(packet);
+	flow->flags |= FLOW_REWRITE_SOURCE;
+	return false;
+}
+
+/* Aims the drafted flow at a backend; or says how the packet ends. */
+static __always_inline int balance(const struct packet *packet, struct draft *draft, enum hook hook)
+{
+	struct service_choice *choice = &draft->choice;
+	struct flow *flow = &draft->flow;
+	int result;
+
+	fill_service_tuple(packet, &draft->asked, hook);
+	result = choose_backend(&draft->asked, client_at(hook), choice);
 	if (result != SERVICE_CHOSEN)
 		return result;
 	if (!may_begin_service(packet))
 		return -COUNTER_DROP_INVALID_TCP_STATE;
-	flow->destination = choice.backend.address;
-	flow->destination_port = choice.backend.port;
-	flow->service = choice.service;
+	flow->service = choice->service;
+	if (hook == HOOK_FROM_NET && !(choice->backend.flags & BACKEND_LOCAL) && aim_elsewhere(packet, flow, choice))
+		return SERVICE_CHOSEN;
+	flow->destination = choice->backend.address;
+	flow->destination_port = choice->backend.port;
 	flow->flags |= FLOW_REWRITE_DESTINATION;
 	avoid_hairpin(packet, flow);
 	return SERVICE_CHOSEN;
@@ -205,7 +200,7 @@ static __always_inline int unserved(const struct packet *packet, struct address_
 {
 	if (destination.kind == ADDRESS_SERVICE)
 		return has_ports(packet->tuple.protocol) ? SERVICE_REFUSE : -COUNTER_DROP_SERVICE_ADDRESS;
-	if (destination.kind == ADDRESS_UNKNOWN && prefix_flags(&packet->tuple.destination) & PREFIX_SERVICE)
+	if (destination.kind == ADDRESS_UNKNOWN && find_prefix(&packet->tuple.destination).flags & PREFIX_SERVICE)
 		return -COUNTER_DROP_SERVICE_ADDRESS;
 	return SERVICE_NONE;
 }
@@ -221,15 +216,16 @@ static __always_inline int end_packet(struct __sk_buff *skb, const struct packet
 	return result == SERVICE_REFUSE ? refuse(skb, packet, hook) : drop(skb, -result);
 }
 
-/* The opener's half of a flow that is not translated yet. */
-static __always_inline struct flow *draft_opener(const struct __sk_buff *skb, const struct packet *packet,
-						 enum hook hook)
+/* Drafts the opener's half of a flow that is not translated yet. */
+static __always_inline struct draft *draft_opener(const struct __sk_buff *skb, const struct packet *packet,
+						  enum hook hook)
 {
-	struct flow *flow = draft_flow();
+	struct draft *draft = current_draft();
 
-	if (!flow)
+	if (!draft)
 		return NULL;
-	*flow = (struct flow){
+	draft->choice.flags = 0;
+	draft->flow = (struct flow){
 		.source = packet->tuple.source,
 		.destination = packet->tuple.destination,
 		.source_port = packet->tuple.source_port,
@@ -239,23 +235,61 @@ static __always_inline struct flow *draft_opener(const struct __sk_buff *skb, co
 		.created = now(),
 		.last_seen = now(),
 	};
-	return flow;
+	return draft;
 }
 
-static __always_inline int enter_flow(struct __sk_buff *skb, const struct packet *packet, struct flow *flow,
-				      struct address_entry destination)
+/* Where the replies of a flow that came through the tunnel go: back through it, or directly where the service says so.
+ */
+static __always_inline __u32 reply_tunnel(struct __sk_buff *skb, const struct packet *packet, __u32 service_flags,
+					  enum hook hook)
+{
+	if (hook != HOOK_FROM_TUNNEL)
+		return 0;
+	if (service_flags & FRONTEND_DSR && !(find_prefix(&packet->tuple.source).flags & PREFIX_NO_DSR))
+		return 0;
+	return tunnel_sender(skb);
+}
+
+/* Pods of other nodes, where the cluster's pods are reached through the tunnel. */
+static __always_inline void aim_through_overlay(struct flow *flow, struct address_entry destination)
+{
+	struct settings *current = current_settings();
+
+	if (current && current->overlay && destination.kind == ADDRESS_UNKNOWN)
+		flow->tunnel_node = find_prefix(&flow->destination).node;
+}
+
+/* Completes the opener's half by what its destination is. */
+static __always_inline void aim(const struct packet *packet, struct flow *flow, enum hook hook)
+{
+	struct address_entry destination;
+
+	if (flow->tunnel_node)
+		return;
+	destination = find_address(&flow->destination);
+	if (destination.kind == ADDRESS_LOCAL_POD)
+		flow->endpoint = destination.index;
+	else if (destination.kind == ADDRESS_THIS_NODE)
+		flow->flags |= FLOW_TO_HOST;
+	else
+		aim_through_overlay(flow, destination);
+	if (hook == HOOK_FROM_POD && destination.kind == ADDRESS_UNKNOWN)
+		masquerade(packet, flow);
+}
+
+static __always_inline int enter_flow(struct __sk_buff *skb, const struct packet *packet, struct draft *draft,
+				      enum hook hook)
 {
 	struct address_entry source = find_address(&packet->tuple.source);
+	__u32 slot = source.kind == ADDRESS_LOCAL_POD ? source.index : 0;
 	int reason;
 
 	if (!may_begin(packet))
 		return drop(skb, has_ports(packet->tuple.protocol) ? COUNTER_DROP_INVALID_TCP_STATE
 								   : COUNTER_DROP_INVALID_ICMP);
-	if (destination.kind == ADDRESS_LOCAL_POD)
-		flow->endpoint = destination.index;
-	else if (destination.kind == ADDRESS_THIS_NODE)
-		flow->flags |= FLOW_TO_HOST;
-	reason = create_flow(skb, &packet->tuple, flow, source.kind == ADDRESS_LOCAL_POD ? source.index : 0);
+	aim(packet, &draft->flow, hook);
+	reason = create_flow(skb, &packet->tuple, &draft->flow, slot,
+			     reply_tunnel(skb, packet, draft->choice.flags, hook));
 	return reason ? drop(skb, reason) : VERDICT_PROCEED;
 }
 
@@ -263,7 +297,7 @@ static __always_inline int enter_flow(struct __sk_buff *skb, const struct packet
 __noinline int begin_flow(struct __sk_buff *skb, const struct packet *packet, __u32 hook)
 {
 	struct address_entry destination;
-	struct flow *flow;
+	struct draft *draft;
 	int result;
 
 	if (!packet)
@@ -272,18 +306,19 @@ __noinline int begin_flow(struct __sk_buff *skb, const struct packet *packet, __
 		return to_stack(skb);
 	if (!source_valid(skb, packet, hook))
 		return drop(skb, COUNTER_DROP_SOURCE_ADDRESS);
-	flow = draft_opener(skb, packet, hook);
-	if (!flow)
+	draft = draft_opener(skb, packet, hook);
+	if (!draft)
 		return drop(skb, COUNTER_DROP_CONNTRACK_FULL);
-	result = balance(skb, packet, flow, hook);
-	destination = find_address(&flow->destination);
-	if (result == SERVICE_NONE)
+	result = balance(packet, draft, hook);
+	if (result == SERVICE_NONE) {
+		destination = find_address(&packet->tuple.destination);
 		result = unserved(packet, destination);
+		if (result == SERVICE_NONE && !concerns_us(hook, destination))
+			return to_stack(skb);
+	}
 	if (result == SERVICE_REFUSE || result < 0)
 		return end_packet(skb, packet, result, hook);
-	if (result == SERVICE_NONE && !concerns_us(hook, destination))
-		return to_stack(skb);
-	return enter_flow(skb, packet, flow, destination);
+	return enter_flow(skb, packet, draft, hook);
 }
 
 #endif

@@ -26,10 +26,11 @@
 
 /* The hook a program runs at. Directions say where the packet comes from or goes to. */
 enum hook {
-	HOOK_FROM_POD, /* tc ingress of a pod's veth: the pod sends */
-	HOOK_TO_POD,   /* tc egress of a pod's veth: the host's stack sends to the pod */
-	HOOK_FROM_NET, /* tc ingress of a NIC */
-	HOOK_TO_NET,   /* tc egress of a NIC: the host's stack sends to the network */
+	HOOK_FROM_POD,	  /* tc ingress of a pod's veth: the pod sends */
+	HOOK_TO_POD,	  /* tc egress of a pod's veth: the host's stack sends to the pod */
+	HOOK_FROM_NET,	  /* tc ingress of a NIC */
+	HOOK_TO_NET,	  /* tc egress of a NIC: the host's stack sends to the network */
+	HOOK_FROM_TUNNEL, /* tc ingress of the VXLAN device: another node sends */
 };
 
 /* Bits of packet.tcp_flags, as in the header's 14th byte. */
@@ -61,6 +62,7 @@ struct packet {
 };
 
 #define ADDRESS_V4_PREFIX __bpf_constant_cpu_to_be64(0x0000ffff00000000ULL)
+#define ADDRESS_V4_MASK	  __bpf_constant_cpu_to_be64(0xffffffff00000000ULL)
 
 static __always_inline struct ip_address address_from_v4(__be32 address)
 {

@@ -3,6 +3,7 @@
 #ifndef MARTLET_SERVICE_H
 #define MARTLET_SERVICE_H
 
+#include "address.h"
 #include "affinity.h"
 #include "packet.h"
 #include "shared_maps.h"
@@ -19,14 +20,6 @@ struct service_choice {
 	__u32 service; /* id */
 	__u32 flags;   /* enum frontend_flag of the frontend */
 };
-
-static __always_inline struct address_entry find_address(const struct ip_address *address)
-{
-	struct address_entry *entry = bpf_map_lookup_elem(&addresses, address);
-	struct address_entry unknown = {};
-
-	return entry ? *entry : unknown;
-}
 
 static __always_inline struct frontend *find_frontend(const struct flow_tuple *tuple)
 {
@@ -52,15 +45,22 @@ static __always_inline bool source_admitted(const struct frontend *frontend, con
 	return bpf_map_lookup_elem(&source_ranges, &key);
 }
 
+/* Whom a backend is chosen for; decides which of the frontend's slices it comes from. */
+enum service_client {
+	CLIENT_OF_NODE = 0,   /* a pod of this node, or the node itself */
+	CLIENT_OUTSIDE = 1,   /* anybody whose packets come from the network */
+	CLIENT_TUNNELLED = 2, /* likewise, through another node, which has chosen this one */
+};
+
 /*
- * Which of the frontend's slices serves this client: the service's internal and external traffic policies. Clients of
- * this node reach external addresses as if the policy were Cluster.
+ * The service's internal and external traffic policies. Clients of this node reach external addresses as if the policy
+ * were Cluster; what another node has sent here stays here.
  */
-static __always_inline struct backend_slice policy_slice(const struct frontend *frontend, bool from_outside)
+static __always_inline struct backend_slice policy_slice(const struct frontend *frontend, __u32 client)
 {
-	if (frontend->flags & FRONTEND_INTERNAL_LOCAL)
+	if (client == CLIENT_TUNNELLED || frontend->flags & FRONTEND_INTERNAL_LOCAL)
 		return frontend->local;
-	if (frontend->flags & FRONTEND_EXTERNAL_LOCAL && from_outside)
+	if (frontend->flags & FRONTEND_EXTERNAL_LOCAL && client == CLIENT_OUTSIDE)
 		return frontend->local;
 	return frontend->cluster;
 }
@@ -83,7 +83,8 @@ static __always_inline __u32 pick_index(const struct frontend *frontend, struct 
 {
 	__u32 entry, *index;
 
-	if (!(frontend->flags & FRONTEND_MAGLEV) || !frontend->maglev.count || slice.offset != frontend->cluster.offset)
+	if (!(frontend->flags & FRONTEND_MAGLEV) || !frontend->maglev.count ||
+	    slice.offset != frontend->cluster.offset || slice.count != frontend->cluster.count)
 		return slice.offset + ((__u64)bpf_get_prandom_u32() * slice.count >> 32);
 	entry = frontend->maglev.offset + ((__u64)tuple_hash(tuple) * frontend->maglev.count >> 32);
 	index = bpf_map_lookup_elem(&maglev, &entry);
@@ -97,10 +98,10 @@ static __always_inline int empty_result(const struct frontend *frontend)
 }
 
 /* Chooses one of the frontend's backends for the flow that `tuple` opens: as choose_backend(). */
-static __always_inline int choose_of(const struct frontend *frontend, const struct flow_tuple *tuple, bool from_outside,
+static __always_inline int choose_of(const struct frontend *frontend, const struct flow_tuple *tuple, __u32 client,
 				     struct service_choice *choice)
 {
-	struct backend_slice slice = policy_slice(frontend, from_outside);
+	struct backend_slice slice = policy_slice(frontend, client);
 	struct backend *backend;
 	__u32 index;
 
@@ -122,14 +123,14 @@ static __always_inline int choose_of(const struct frontend *frontend, const stru
 }
 
 /* Chooses a backend for the flow that `tuple` opens: enum service_result, or what to drop it for. */
-__noinline int choose_backend(const struct flow_tuple *tuple, __u32 from_outside, struct service_choice *choice)
+__noinline int choose_backend(const struct flow_tuple *tuple, __u32 client, struct service_choice *choice)
 {
 	struct frontend *frontend;
 
 	if (!tuple || !choice)
 		return SERVICE_NONE;
 	frontend = find_frontend(tuple);
-	return frontend ? choose_of(frontend, tuple, from_outside, choice) : SERVICE_NONE;
+	return frontend ? choose_of(frontend, tuple, client, choice) : SERVICE_NONE;
 }
 
 #endif

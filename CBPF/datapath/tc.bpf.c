@@ -58,6 +58,14 @@ static __always_inline bool is_recycled(const struct packet *packet, const struc
 	       flow->state >= FLOW_CLOSING;
 }
 
+/* The opener has answered the answer; which may have gone another way, so that only the opener is heard again. */
+static __always_inline bool may_confirm(const struct packet *packet, const struct flow *flow)
+{
+	if (!(flow->flags & FLOW_OPENER))
+		return false;
+	return flow->state == FLOW_REPLIED || (flow->flags & FLOW_ONE_WAY && !(packet->tcp_flags & TCP_SYN));
+}
+
 /*
  * A packet of a known flow that may change it. The half that a flood has evicted from the unconfirmed flows is not
  * missed: the opener's next packet begins the flow anew.
@@ -80,7 +88,7 @@ __noinline int continue_flow(struct __sk_buff *skb, const struct packet *packet,
 	touch(packet, flow);
 	if (state != flow->state)
 		change_state(packet, flow, other, state);
-	else if (state == FLOW_REPLIED && flow->flags & FLOW_OPENER)
+	else if (may_confirm(packet, flow))
 		confirm_flow(skb, &packet->tuple);
 	return 0;
 }
@@ -137,6 +145,10 @@ static __always_inline int handle(struct __sk_buff *skb, enum hook hook)
 		return to_stack(skb);
 	if (result)
 		return drop(skb, result);
+	if (hook == HOOK_FROM_NET && is_tunnel_packet(&packet))
+		return to_stack(skb);
+	if (hook == HOOK_FROM_TUNNEL && !tunnel_sender(skb))
+		return drop(skb, COUNTER_DROP_TUNNEL_SOURCE);
 	flow = find_confirmed(&packet.tuple);
 	if (flow && is_ordinary(skb, &packet, flow, hook)) {
 		touch(&packet, flow);
@@ -178,4 +190,10 @@ SEC("tc") int from_net(struct __sk_buff *skb)
 SEC("tc") int to_net(struct __sk_buff *skb)
 {
 	return handle(skb, HOOK_TO_NET);
+}
+
+/* A packet that another node has sent through the tunnel. */
+SEC("tc") int from_tunnel(struct __sk_buff *skb)
+{
+	return handle(skb, HOOK_FROM_TUNNEL);
 }

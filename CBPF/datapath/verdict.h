@@ -53,6 +53,7 @@ static __always_inline __u32 input_of(const struct __sk_buff *skb, enum hook hoo
 	case HOOK_FROM_POD:
 		return skb->ifindex;
 	case HOOK_FROM_NET:
+	case HOOK_FROM_TUNNEL:
 		return INPUT_NETWORK;
 	default:
 		return INPUT_HOST;

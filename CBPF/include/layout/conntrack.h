@@ -49,6 +49,7 @@ enum flow_flag {
 	FLOW_REWRITE_SOURCE = 1 << 1,	   /* source address or port differ from the key's */
 	FLOW_REWRITE_DESTINATION = 1 << 2, /* likewise the destination */
 	FLOW_TO_HOST = 1 << 3,		   /* deliver through the host's own stack */
+	FLOW_ONE_WAY = 1 << 5,		   /* replies may return to the client without passing here */
 	FLOW_FIN = 1 << 4,		   /* a FIN has been seen in this direction */
 };
 
@@ -66,8 +67,8 @@ struct flow {
 	__u32 service;	      /* id of the service port that chose the backend, 0: none */
 	__u32 output_ifindex; /* cached next hop: interface, 0: not cached */
 	__u32 route_generation;
-	__u32 output_mtu; /* of the cached next hop; bytes from the network header on */
-	__u32 reserved2;
+	__u32 output_mtu;  /* of the cached next hop; bytes from the network header on */
+	__u32 tunnel_node; /* index in `nodes`: send through the tunnel to it, untranslated or not; 0: no tunnel */
 	__u8 output_destination_mac[6];
 	__u8 output_source_mac[6];
 	__u32 policy_generation; /* that gave the verdict */

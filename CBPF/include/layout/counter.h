@@ -13,6 +13,7 @@
 	COUNTER(TO_POD, "packets that the host's stack sent to pods")                                                  \
 	COUNTER(FROM_NET, "packets that came from the network")                                                        \
 	COUNTER(TO_NET, "packets that the host's stack sent to the network")                                           \
+	COUNTER(FROM_TUNNEL, "packets that other nodes sent through the tunnel")                                       \
 	COUNTER(FLOWS_CREATED, "flows begun, by their first packet")                                                   \
 	COUNTER(FLOWS_CONFIRMED, "flows whose opener answered the answer")                                             \
 	COUNTER(FLOWS_UNCONFIRMABLE, "flows that found no room among the confirmed ones and go on without")            \
@@ -36,6 +37,7 @@
 	COUNTER(DROP_NO_ROUTE, "the kernel's routes discard it")                                                       \
 	COUNTER(DROP_REWRITE_FAILED, "could not be translated")                                                        \
 	COUNTER(DROP_REPLY_FAILED, "could not be turned into an answer")                                               \
+	COUNTER(DROP_TUNNEL_SOURCE, "through the tunnel, from no node of the cluster")                                 \
 	COUNTER(DROP_NO_ENDPOINT, "for a pod that is gone")                                                            \
 	COUNTER(SOCKETS_BALANCED, "connections and datagrams given a backend at the socket")
 

@@ -8,7 +8,7 @@ enum address_kind {
 	ADDRESS_UNKNOWN = 0,
 	ADDRESS_LOCAL_POD = 1,	/* `index` is its slot in `endpoints` */
 	ADDRESS_THIS_NODE = 2,	/* an address of this node */
-	ADDRESS_OTHER_NODE = 3, /* an address of another node of the cluster */
+	ADDRESS_OTHER_NODE = 3, /* an address of another node of the cluster; `index` is its place in `nodes` */
 	ADDRESS_SERVICE = 4,	/* a cluster IP: a port of it without a frontend is refused */
 };
 
@@ -25,15 +25,24 @@ struct endpoint {
 };
 
 enum prefix_flag {
-	PREFIX_SERVICE = 1 << 0,   /* a service range: drop what has no frontend */
-	PREFIX_POD = 1 << 1,	   /* a pod range of the cluster */
-	PREFIX_LOCAL_POD = 1 << 2, /* the pod range of this node */
+	PREFIX_SERVICE = 1 << 0,    /* a service range: drop what has no frontend */
+	PREFIX_POD = 1 << 1,	    /* a pod range of the cluster */
+	PREFIX_MASQUERADE = 1 << 2, /* pods that take the node's address when they leave the cluster */
+	PREFIX_NO_DSR = 1 << 3,	    /* clients that replies must return to the way the request came */
 };
 
 /* Map `prefixes`: longest-prefix match by struct ip_prefix. */
 struct prefix_entry {
 	__u32 flags; /* enum prefix_flag */
-	__u32 index; /* reserved, 0 */
+	__u32 node;  /* of a pod range: index in `nodes` of the other node that it is on, or 0 */
+};
+
+/* Map `nodes`: array of the other nodes of the cluster. Index 0 is never used. */
+struct node {
+	struct ip_address address; /* where its end of the tunnel is; zero: the place is free */
+	__u64 name;		   /* hash of its name, by which a new agent finds its index again */
+	__u32 mtu;		   /* of the tunnel to it, bytes from the inner network header on */
+	__u32 reserved;
 };
 
 #endif

@@ -56,9 +56,9 @@ enum backend_flag {
 /* Map `backends`: array, memory-mapped by user space. */
 struct backend {
 	struct ip_address address;
-	__be16 port;  /* network byte order */
-	__u16 flags;  /* enum backend_flag */
-	__u32 weight; /* reserved for weighted choice; 1 */
+	__be16 port; /* network byte order */
+	__u16 flags; /* enum backend_flag */
+	__u32 node;  /* index in `nodes` of the other node that it is on; 0: this one, or not known */
 };
 
 /* Map `source_ranges`: longest-prefix match on the client's address within one service. Value: __u32, 1. */

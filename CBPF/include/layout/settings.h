@@ -10,6 +10,8 @@ struct settings {
 	struct ip_address node6; /* this node's IPv6 address, :: if it has none */
 	__u32 route_generation;	 /* bumped at each change of routes or neighbours: cached next hops expire */
 	__u32 policy_generation; /* reserved for policy */
+	__u32 tunnel_ifindex;	 /* the VXLAN device, 0: there is none */
+	__u32 overlay;		 /* 1: pods of other nodes are reached through the tunnel */
 };
 
 #endif

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* What an address is to this node. */
+#ifndef MARTLET_ADDRESS_H
+#define MARTLET_ADDRESS_H
+
+#include "packet.h"
+#include "shared_maps.h"
+
+static __always_inline struct address_entry find_address(const struct ip_address *address)
+{
+	struct address_entry *entry = bpf_map_lookup_elem(&addresses, address);
+	struct address_entry unknown = {};
+
+	return entry ? *entry : unknown;
+}
+
+static __always_inline struct prefix_entry find_prefix(const struct ip_address *address)
+{
+	struct ip_prefix key = {.length = 128};
+	struct prefix_entry *entry, unknown = {};
+
+	__builtin_memcpy(key.address, address, sizeof(key.address));
+	entry = bpf_map_lookup_elem(&prefixes, &key);
+	return entry ? *entry : unknown;
+}
+
+#endif

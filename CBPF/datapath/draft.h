@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* Working memory of the slow path, for which the stack is too small. The path of an established packet has no use for
+ * it. */
+#ifndef MARTLET_DRAFT_H
+#define MARTLET_DRAFT_H
+
+#include "flow.h"
+#include "service.h"
+
+struct draft {
+	struct flow flow;	      /* a flow in the making, or a copy that differs from its flow */
+	struct flow_tuple asked;      /* what a service is looked up by */
+	struct service_choice choice; /* of a backend */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct draft);
+} drafts SEC(".maps");
+
+static __always_inline struct draft *current_draft(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&drafts, &zero);
+}
+
+static __always_inline struct flow *draft_flow(void)
+{
+	struct draft *draft = current_draft();
+
+	return draft ? &draft->flow : NULL;
+}
+
+#endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* What a router tells the sender of a packet that it cannot forward. */
+#ifndef MARTLET_FORWARD_ERRORS_H
+#define MARTLET_FORWARD_ERRORS_H
+
+#include "maps.h"
+#include "reply.h"
+#include "verdict.h"
+
+static __always_inline struct settings *current_settings(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&settings, &zero);
+}
+
+/* The longest packet that this buffer becomes on the wire, from the network header on. */
+static __always_inline __u32 wire_length(const struct __sk_buff *skb, const struct packet *packet)
+{
+	if (!skb->gso_size)
+		return packet->l3_length;
+	return skb->gso_size + (packet->l4 - packet->l3) + sizeof(struct tcphdr);
+}
+
+static __always_inline struct ip_address own_address(const struct packet *packet)
+{
+	struct settings *current = current_settings();
+	struct ip_address none = {};
+
+	if (!current)
+		return none;
+	return packet->family == 4 ? current->node4 : current->node6;
+}
+
+/* TTL ran out here: an error from this node, as a router sends it. */
+__noinline int reply_time_exceeded(struct __sk_buff *skb, const struct packet *packet, __u32 hook)
+{
+	struct icmp_error error = {
+		.type4 = ICMP_TIME_EXCEEDED,
+		.type6 = ICMPV6_TIME_EXCEEDED,
+	};
+
+	if (!packet || packet_is_icmp_error(packet) || packet->fragment == FRAGMENT_LATER)
+		return drop(skb, COUNTER_DROP_TTL);
+	count(skb, COUNTER_DROP_TTL);
+	error.source = own_address(packet);
+	return reply_with_icmp(skb, packet, &error, hook);
+}
+
+/* The packet does not fit the next hop: an error from whom the sender believes to talk to. */
+__noinline int reply_too_big(struct __sk_buff *skb, const struct packet *packet, __u32 mtu, __u32 hook)
+{
+	struct icmp_error error = {
+		.type4 = ICMP_DEST_UNREACH,
+		.code4 = ICMP_FRAG_NEEDED,
+		.type6 = ICMPV6_PACKET_TOO_BIG,
+		.mtu = mtu,
+	};
+
+	if (!packet || packet_is_icmp_error(packet) || packet->fragment == FRAGMENT_LATER)
+		return drop(skb, COUNTER_DROP_TOO_BIG);
+	count(skb, COUNTER_DROP_TOO_BIG);
+	error.source = packet->tuple.destination;
+	return reply_with_icmp(skb, packet, &error, hook);
+}
+
+/* May a router cut this packet up? Then the stack, which can, forwards it. */
+static __always_inline bool may_fragment(struct __sk_buff *skb, const struct packet *packet)
+{
+	struct iphdr *ip;
+
+	if (packet->family == 6)
+		return false;
+	ip = packet_bytes(skb, packet->l3, sizeof(*ip));
+	return ip && !(ip->frag_off & bpf_htons(0x4000));
+}
+
+#endif

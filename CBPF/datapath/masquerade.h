@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * Source translation, where there is no way round it: pods that leave the cluster take the node's address, and two
+ * flows whose replies would look alike get different source ports.
+ */
+#ifndef MARTLET_MASQUERADE_H
+#define MARTLET_MASQUERADE_H
+
+#include "flow.h"
+#include "forward_errors.h"
+#include "address.h"
+
+/*
+ * Ports for translated sources: below those that Linux gives to sockets by itself (net.ipv4.ip_local_port_range). Set
+ * by user space. Sixteen tries find a free one, nearly always, up to nine in ten taken by flows to the same
+ * destination.
+ */
+const volatile __u16 source_port_first = 1024;
+const volatile __u16 source_port_last = 32767;
+#define SOURCE_PORT_TRIES 16
+
+/* Gives the flow of a pod that leaves the cluster this node's address, if the pod's range is one that does so. */
+static __always_inline void masquerade(const struct packet *packet, struct flow *flow)
+{
+	struct ip_address own = own_address(packet);
+
+	if (!(find_prefix(&flow->source).flags & PREFIX_MASQUERADE) || !(own.high || own.low >> 32) ||
+	    find_prefix(&flow->destination).flags & (PREFIX_POD | PREFIX_MASQUERADE))
+		return;
+	flow->source = own;
+	flow->flags |= FLOW_REWRITE_SOURCE;
+}
+
+/* Whether a half under `tuple` belongs to somebody else; a forgotten or finished flow does not count. */
+static __always_inline bool tuple_taken(const struct flow_tuple *tuple, const struct flow_tuple *opener)
+{
+	struct flow *flow = find_flow(tuple);
+	struct flow_tuple partner;
+
+	if (!flow)
+		return false;
+	partner = partner_tuple(tuple, flow);
+	if (address_equal(partner.source, opener->source) && address_equal(partner.destination, opener->destination) &&
+	    partner.source_port == opener->source_port && partner.destination_port == opener->destination_port)
+		return false;
+	if (flow->state != FLOW_CLOSED && !is_idle(tuple, flow))
+		return true;
+	remove_flow(tuple, flow);
+	return false;
+}
+
+/* Whether a socket of the host would take the reply: it is connected to the same peer, or listens on the port. */
+static __always_inline bool host_has_socket(struct __sk_buff *skb, const struct flow_tuple *reply)
+{
+	bool v4 = !reply->source.high && (reply->source.low & ADDRESS_V4_MASK) == ADDRESS_V4_PREFIX;
+	struct bpf_sock_tuple tuple = {};
+	__u32 size = v4 ? sizeof(tuple.ipv4) : sizeof(tuple.ipv6);
+	struct bpf_sock *socket;
+
+	if (v4) {
+		tuple.ipv4.saddr = address_to_v4(reply->source);
+		tuple.ipv4.daddr = address_to_v4(reply->destination);
+		tuple.ipv4.sport = reply->source_port;
+		tuple.ipv4.dport = reply->destination_port;
+	} else {
+		__builtin_memcpy(tuple.ipv6.saddr, &reply->source, sizeof(reply->source));
+		__builtin_memcpy(tuple.ipv6.daddr, &reply->destination, sizeof(reply->destination));
+		tuple.ipv6.sport = reply->source_port;
+		tuple.ipv6.dport = reply->destination_port;
+	}
+	if (reply->protocol == IPPROTO_TCP)
+		socket = bpf_sk_lookup_tcp(skb, &tuple, size, BPF_F_CURRENT_NETNS, 0);
+	else if (reply->protocol == IPPROTO_UDP)
+		socket = bpf_sk_lookup_udp(skb, &tuple, size, BPF_F_CURRENT_NETNS, 0);
+	else
+		return false;
+	if (!socket)
+		return false;
+	bpf_sk_release(socket);
+	return true;
+}
+
+static __always_inline bool reply_is_free(struct __sk_buff *skb, const struct flow_tuple *opener,
+					  const struct flow *flow)
+{
+	struct flow_tuple reply = partner_tuple(opener, flow);
+
+	if (tuple_taken(&reply, opener))
+		return false;
+	/* A source that is not the sender's own is this node's. */
+	return address_equal(flow->source, opener->source) || !host_has_socket(skb, &reply);
+}
+
+static __always_inline void set_source_port(const struct flow_tuple *opener, struct flow *flow, __be16 port)
+{
+	flow->source_port = port;
+	flow->flags |= FLOW_REWRITE_SOURCE;
+	/* An echo has one identifier, which stands for both ports. */
+	if (!has_ports(opener->protocol))
+		flow->destination_port = port;
+}
+
+/*
+ * Makes the reply's tuple unique: two flows to one backend from the same client address and port, one of them through
+ * a service, would otherwise share it, and so would pods that share the node's address. -1: no free port found.
+ */
+static __always_inline int settle_source_port(struct __sk_buff *skb, const struct flow_tuple *opener, struct flow *flow)
+{
+	__u32 count = source_port_last - source_port_first + 1;
+	int i;
+
+	if (reply_is_free(skb, opener, flow))
+		return 0;
+	if (!has_ports(opener->protocol) && opener->protocol != IPPROTO_ICMP && opener->protocol != IPPROTO_ICMPV6)
+		return -1;
+	for (i = 0; i < SOURCE_PORT_TRIES; i++) {
+		set_source_port(opener, flow, bpf_htons(source_port_first + bpf_get_prandom_u32() % count));
+		if (reply_is_free(skb, opener, flow))
+			return 0;
+	}
+	return -1;
+}
+
+#endif
