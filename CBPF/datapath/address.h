@@ -14,14 +14,4 @@ static __always_inline struct address_entry find_address(const struct ip_address
 	return entry ? *entry : unknown;
 }
 
-static __always_inline struct prefix_entry find_prefix(const struct ip_address *address)
-{
-	struct ip_prefix key = {.length = 128};
-	struct prefix_entry *entry, unknown = {};
-
-	__builtin_memcpy(key.address, address, sizeof(key.address));
-	entry = bpf_map_lookup_elem(&prefixes, &key);
-	return entry ? *entry : unknown;
-}
-
 #endif

@@ -9,6 +9,7 @@
 #include "flow.h"
 #include "forward_errors.h"
 #include "address.h"
+#include "prefix.h"
 
 /*
  * Ports for translated sources: below those that Linux gives to sockets by itself (net.ipv4.ip_local_port_range). Set

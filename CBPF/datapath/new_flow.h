@@ -9,6 +9,7 @@
 #include "draft.h"
 #include "forward.h"
 #include "masquerade.h"
+#include "prefix.h"
 #include "service.h"
 
 /* Multicast, broadcast and link-local traffic is the link's own business. */

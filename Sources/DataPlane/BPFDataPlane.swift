@@ -29,6 +29,12 @@ public final class BPFDataPlane: DataPlane {
     public var pins: PinFolder
     /// The names of the interfaces to the network; if empty, those that hold the node's addresses or a default route.
     public var interfaces: [String]
+    /// The pods that take the node's address when they leave the cluster; `nil`: those of every node's pod ranges.
+    public var masqueradePools: [IPPrefix]?
+    /// Clients to which replies return through the node they came in by, whatever a service says of direct return.
+    public var directReturnExclusions: [IPPrefix] = []
+    /// Whether pods of other nodes are reached through the tunnel rather than by the kernel's routes.
+    public var usesOverlay = false
     /// The most flows that are tracked at a time; each has two entries.
     public var flowCapacity: UInt32
     /// The most pods on this node.
@@ -56,6 +62,8 @@ public final class BPFDataPlane: DataPlane {
   private let attachments: InterfaceAttachments
   private let endpoints: EndpointTable
   private let addresses: AddressTable
+  private let nodes: NodeTable
+  private let prefixes: PrefixTable
   private let services: ServiceTable
   private let names: ServiceNames
   private let cleaner: FlowCleaner
@@ -80,7 +88,10 @@ public final class BPFDataPlane: DataPlane {
     attachments = InterfaceAttachments(programs: try DatapathPrograms(of: object), pins: options.pins)
     endpoints = EndpointTable(try maps.endpoints.duplicate())
     addresses = AddressTable(maps.addresses)
-    services = try ServiceTable(maps: ServiceMaps(maps), configuration: options.configuration)
+    nodes = NodeTable(try maps.nodes.duplicate())
+    prefixes = PrefixTable(maps.prefixes)
+    services = try ServiceTable(
+      maps: ServiceMaps(maps), configuration: options.configuration, nodes: nodes.numbers)
     names = ServiceNames(maps)
     cleaner = FlowCleaner(maps: maps)
     if tookOver { try adopt() }
@@ -99,6 +110,8 @@ public final class BPFDataPlane: DataPlane {
 
   private func adopt() throws {
     settings = try maps.settings.get(0) ?? settings
+    try nodes.adopt()
+    try prefixes.adopt()
     try endpoints.adopt()
     try addresses.adopt()
     try services.adopt()
@@ -146,7 +159,9 @@ public final class BPFDataPlane: DataPlane {
   public static func clean(_ pins: PinFolder) throws -> Int {
     let lock = try PinLock(pins)
     defer { withExtendedLifetime(lock) {} }
-    return try pins.removeAll()
+    let count = try pins.removeAll()
+    try Tunnel.remove(NetlinkSocket())
+    return count
   }
 
   // MARK: - Services
@@ -178,8 +193,11 @@ public final class BPFDataPlane: DataPlane {
       problems += host.missing(options.interfaces).map {
         DataPlaneProblem("interface \($0)", "there is none of that name: correct --interface, or create it")
       }
+      let mtu = network.compactMap { host.links[$0]?.mtu }.min() ?? 1_500
+      problems += updateTunnel(mtu: mtu)
       problems += updateSettings(node)
       problems += attach(.net, to: network)
+      problems += updateCluster(mtu: mtu)
       problems += try updatePods(host, node, network)
     } catch {
       problems.append(DataPlaneProblem("node \(options.configuration.nodeName)", "\(error)"))
@@ -187,9 +205,52 @@ public final class BPFDataPlane: DataPlane {
     return problems
   }
 
+  /// A node alone needs no tunnel.
+  private func updateTunnel(mtu: Int) -> [DataPlaneProblem] {
+    guard !otherNodes.isEmpty else { return [] }
+    return reporting("tunnel device \(Tunnel.name)") {
+      let tunnel = try Tunnel(netlink, mtu: mtu)
+      try attachments.attach(.tunnel, to: tunnel.interface)
+      settings.tunnel_ifindex = tunnel.interface.rawValue
+    }
+  }
+
+  private func updateCluster(mtu: Int) -> [DataPlaneProblem] {
+    reporting("other nodes") {
+      try nodes.update(otherNodes) { UInt32(Tunnel.innerMTU(mtu, $0)) }
+      try prefixes.replace(with: clusterPrefixes)
+    }
+  }
+
+  private var otherNodes: [Node] {
+    state.nodes.values.filter { $0.name != options.configuration.nodeName }.sorted { $0.name < $1.name }
+  }
+
+  /// Pod ranges, who of them is masqueraded, and who is excepted from direct return.
+  private var clusterPrefixes: [IPPrefix: prefix_entry] {
+    var entries: [IPPrefix: prefix_entry] = [:]
+    func mark(_ prefix: IPPrefix, _ flags: prefix_flag..., node: UInt32 = 0) {
+      var entry = entries[prefix] ?? prefix_entry(flags: 0, node: node)
+      for flag in flags { entry.flags |= flag.rawValue }
+      entries[prefix] = entry
+    }
+    for node in state.nodes.values {
+      let isOther = node.name != options.configuration.nodeName
+      let number = isOther ? nodes.numbers.number(of: node.name) : 0
+      for prefix in node.podPrefixes {
+        mark(prefix, PREFIX_POD, node: number)
+        if options.masqueradePools == nil { mark(prefix, PREFIX_MASQUERADE) }
+      }
+    }
+    for pool in options.masqueradePools ?? [] { mark(pool, PREFIX_MASQUERADE) }
+    for range in options.directReturnExclusions { mark(range, PREFIX_NO_DSR) }
+    return entries
+  }
+
   private func updateSettings(_ node: Node?) -> [DataPlaneProblem] {
     settings.node4 = ip_address(node?.address(.ipv4) ?? IPAddress(high: 0, low: 0xffff_0000_0000))
     settings.node6 = ip_address(node?.address(.ipv6) ?? IPAddress(high: 0, low: 0))
+    settings.overlay = options.usesOverlay ? 1 : 0
     return reporting("settings") { try maps.settings.set(0, settings) }
   }
 
@@ -225,7 +286,7 @@ public final class BPFDataPlane: DataPlane {
     let gone = Set(endpoints.slots.filter { !plugged.contains($0.key) }.values)
     return reporting("pods that are gone") {
       try endpoints.keep(only: plugged)
-      let kept = endpoints.interfaces.union(network)
+      let kept = endpoints.interfaces.union(network).union([InterfaceIndex(settings.tunnel_ifindex)])
       for interface in attachments.roles.keys where !kept.contains(interface) { attachments.detach(from: interface) }
       try cleaner.forget(FlowCleaner.Selection(slots: gone))
     }
@@ -239,8 +300,9 @@ public final class BPFDataPlane: DataPlane {
 
   private func nodeAddresses(_ host: HostNetwork, _ node: Node?) -> [IPAddress: address_entry] {
     var entries: [IPAddress: address_entry] = [:]
-    for other in state.nodes.values where other.name != node?.name {
-      for address in other.addresses { entries[address.address] = address_entry(ADDRESS_OTHER_NODE) }
+    for other in otherNodes {
+      let entry = address_entry(ADDRESS_OTHER_NODE, index: nodes.numbers.number(of: other.name))
+      for address in other.addresses { entries[address.address] = entry }
     }
     for address in host.ownAddresses { entries[address] = address_entry(ADDRESS_THIS_NODE) }
     for address in node?.addresses ?? [] { entries[address.address] = address_entry(ADDRESS_THIS_NODE) }

@@ -9,12 +9,15 @@ public struct Backend: Hashable, Sendable {
   public let port: UInt16
   /// Whether the endpoint is on this node.
   public let isLocal: Bool
+  /// The number of the other node that the endpoint is on; 0: this one, or not known.
+  public let node: UInt32
 
   /// A backend at `address`, `port` (host order).
-  public init(address: IPAddress, port: UInt16, isLocal: Bool) {
+  public init(address: IPAddress, port: UInt16, isLocal: Bool, node: UInt32 = 0) {
     self.address = address
     self.port = port
     self.isLocal = isLocal
+    self.node = node
   }
 
   /// Address and port alone: what makes two endpoints the same.
@@ -54,13 +57,14 @@ extension Backend {
   public init(_ entry: backend) {
     self.init(
       address: IPAddress(entry.address), port: UInt16(bigEndian: entry.port),
-      isLocal: UInt32(entry.flags) & BACKEND_LOCAL.rawValue != 0)
+      isLocal: UInt32(entry.flags) & BACKEND_LOCAL.rawValue != 0,
+      node: entry.node)
   }
 
   /// The entry of map `backends` that stands for this backend.
   public var entry: backend {
     backend(
       address: ip_address(address), port: port.bigEndian, flags: UInt16(isLocal ? BACKEND_LOCAL.rawValue : 0),
-      weight: 1)
+      node: node)
   }
 }

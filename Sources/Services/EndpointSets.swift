@@ -51,22 +51,32 @@ public struct EndpointSets: Hashable, Sendable {
 
   private static func backends(_ candidates: [Candidate]) -> [Backend] {
     candidates.map {
-      Backend(address: $0.endpoint.address, port: $0.endpoint.port, isLocal: $0.isLocal)
+      Backend(address: $0.endpoint.address, port: $0.endpoint.port, isLocal: $0.isLocal, node: $0.isLocal ? 0 : $0.node)
     }.sorted()
   }
 }
 
 /// What a node's name and zone decide: which endpoints are local and which hints are meant for us.
-public struct Locality: Hashable, Sendable {
+public struct Locality {
   /// This node's name.
   public var node: String
   /// This node's zone, if it has one.
   public var zone: String?
 
+  /// The numbers of the other nodes.
+  let numbers: NodeNumbers
+
   /// The node `node` in `zone`.
-  public init(node: String, zone: String? = nil) {
+  public init(node: String, zone: String? = nil, numbers: NodeNumbers = NodeNumbers(capacity: 0)) {
     self.node = node
     self.zone = zone
+    self.numbers = numbers
+  }
+
+  /// The number of the node called `name`, 0 for this one or if it is not known which.
+  func number(of name: String?) -> UInt32 {
+    guard let name, name != node else { return 0 }
+    return numbers.number(of: name)
   }
 }
 
@@ -106,6 +116,7 @@ private struct Candidate {
 
   let endpoint: Backend.Endpoint
   var isLocal: Bool
+  let node: UInt32
   let condition: Condition
   let nodeHint: Hint
   let zoneHint: Hint
@@ -113,6 +124,7 @@ private struct Candidate {
   init(_ endpoint: EndpointSlice.Endpoint, port: UInt16, seenFrom locality: Locality) {
     self.endpoint = Backend.Endpoint(address: endpoint.address, port: port)
     isLocal = endpoint.node == locality.node
+    node = locality.number(of: endpoint.node)
     condition = Condition(endpoint)
     nodeHint = Hint(endpoint.nodeHints, locality.node)
     zoneHint = Hint(endpoint.zoneHints, locality.zone)

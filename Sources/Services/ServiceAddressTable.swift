@@ -104,7 +104,7 @@ struct ServiceAddressTable {
 
   private mutating func write(_ prefix: IPPrefix) throws(BPFError) {
     if wantedPrefixes.contains(prefix) {
-      try prefixes.set(ip_prefix(prefix), prefix_entry(flags: PREFIX_SERVICE.rawValue, index: 0))
+      try prefixes.set(ip_prefix(prefix), prefix_entry(flags: PREFIX_SERVICE.rawValue, node: 0))
       installedPrefixes.insert(prefix)
     } else {
       try prefixes.remove(ip_prefix(prefix))

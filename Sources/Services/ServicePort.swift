@@ -19,7 +19,8 @@ struct ServicePort {
     value.flags = flags(for: frontend)
     value.affinity_timeout = plan.affinityTimeout
     if plan.usesClusterSet(kind) { value.cluster = slices.cluster }
-    if plan.isLocal(kind) { value.local = slices.local }
+    // Under any policy: what another node sends here through the tunnel stays here.
+    value.local = slices.local
     if usesMaglev(kind) { value.maglev = slices.maglev }
     return value
   }

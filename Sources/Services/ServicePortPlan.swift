@@ -42,10 +42,10 @@ struct ServicePlanner {
   private let nodePortAddresses: [IPAddress]
   private let nodeAddresses: [IPAddress]
 
-  init(configuration: Configuration, node: Node?) {
+  init(configuration: Configuration, node: Node?, numbers: NodeNumbers) {
     self.configuration = configuration
     self.node = node
-    locality = Locality(node: configuration.nodeName, zone: node?.zone)
+    locality = Locality(node: configuration.nodeName, zone: node?.zone, numbers: numbers)
     nodeAddresses = node?.addresses.map(\.address) ?? []
     nodePortAddresses = Self.nodePortAddresses(configuration, node)
   }
@@ -82,7 +82,6 @@ struct ServicePlanner {
     plan.sets = PerFamily { family in
       var sets = EndpointSets(of: plan.name, family: family, in: slices, seenFrom: locality)
       if !kinds.contains(where: plan.usesClusterSet) { sets.cluster = [] }
-      if !kinds.contains(where: plan.isLocal) { sets.local = [] }
       return sets
     }
     return plan

@@ -71,6 +71,8 @@ public final class ServiceTable {
   public private(set) var configuration: Configuration
 
   let maps: ServiceMaps
+  /// By what number a backend's node is known.
+  let nodes: NodeNumbers
   var planner: ServicePlanner
   var entries: [NamespacedName: ServiceEntry] = [:]
   /// Which service a slice belongs to.
@@ -95,14 +97,18 @@ public final class ServiceTable {
 
   /// A table over `maps`, which are empty unless ``adopt()`` follows.
   ///
+  /// - Parameter nodes: the numbers of the other nodes; without them no backend says where it is.
   /// - Throws: ``ConfigurationError`` if the configuration's Maglev table size is not a prime.
-  public init(maps: ServiceMaps, configuration: Configuration) throws(ConfigurationError) {
+  public init(
+    maps: ServiceMaps, configuration: Configuration, nodes: NodeNumbers = NodeNumbers(capacity: 0)
+  ) throws(ConfigurationError) {
     guard let hashing = Maglev(size: configuration.maglevTableSize) else {
       throw .tableSizeNotPrime(configuration.maglevTableSize)
     }
     self.maps = maps
     self.configuration = configuration
-    planner = ServicePlanner(configuration: configuration, node: nil)
+    self.nodes = nodes
+    planner = ServicePlanner(configuration: configuration, node: nil, numbers: nodes)
     slices = SliceTables(maps, hashing: hashing)
     sourceRanges = SourceRangeTable(maps.sourceRanges)
     addresses = ServiceAddressTable(maps)
@@ -227,7 +233,7 @@ public final class ServiceTable {
   private func set(_ node: Node?, _ changed: inout Set<NamespacedName>) {
     let before = planner.node
     guard before != node else { return }
-    planner = ServicePlanner(configuration: configuration, node: node)
+    planner = ServicePlanner(configuration: configuration, node: node, numbers: nodes)
     if before?.zone != node?.zone {
       changed.formUnion(entries.keys)
     } else if before?.addresses != node?.addresses {

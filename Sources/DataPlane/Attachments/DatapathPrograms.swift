@@ -9,7 +9,7 @@ final class LoadedProgram: Sendable {
 
 /// The loaded programs of the tc hooks.
 final class DatapathPrograms: Sendable {
-  static let names = ["from_pod", "to_pod", "from_net", "to_net"]
+  static let names = ["from_pod", "to_pod", "from_net", "to_net", "from_tunnel"]
 
   private let programs: [String: LoadedProgram]
 

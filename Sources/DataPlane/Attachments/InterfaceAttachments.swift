@@ -10,9 +10,13 @@ final class InterfaceAttachments {
   enum Role: String, Hashable {
     case pod
     case net
+    case tunnel
 
-    var ingress: String { "from_\(rawValue)" }
-    var egress: String { "to_\(rawValue)" }
+    /// What each direction runs. What goes into the tunnel has been decided on before.
+    var programs: [(name: String, direction: TrafficDirection)] {
+      let ingress = ("from_\(rawValue)", TrafficDirection.ingress)
+      return self == .tunnel ? [ingress] : [ingress, ("to_\(rawValue)", .egress)]
+    }
   }
 
   private let programs: DatapathPrograms
@@ -24,12 +28,11 @@ final class InterfaceAttachments {
     self.pins = pins
   }
 
-  /// Attaches both programs of `role`, unless they are.
+  /// Attaches the programs of `role`, unless they are.
   func attach(_ role: Role, to interface: InterfaceIndex) throws(BPFError) {
     guard roles[interface] != role else { return }
     if let former = roles[interface] { detach(former, from: interface) }
-    try attach(role.ingress, .ingress, interface)
-    try attach(role.egress, .egress, interface)
+    for program in role.programs { try attach(program.name, program.direction, interface) }
     roles[interface] = role
   }
 
@@ -53,21 +56,21 @@ final class InterfaceAttachments {
     return false
   }
 
-  /// Takes both programs away; also right after the interface itself is gone.
+  /// Takes the programs away; also right after the interface itself is gone.
   func detach(from interface: InterfaceIndex) {
     guard let role = roles.removeValue(forKey: interface) else { return }
     detach(role, from: interface)
   }
 
   private func detach(_ role: Role, from interface: InterfaceIndex) {
-    for name in [role.ingress, role.egress] { remove(pins.link(name, on: interface)) }
+    for program in role.programs { remove(pins.link(program.name, on: interface)) }
   }
 
   /// Removes what a former agent has attached and this one has not.
   func removeStale() {
     for name in pins.entries(of: pins.links) {
       guard let interface = PinFolder.interface(ofLink: name) else { continue }
-      let wanted = roles[interface].map { [pins.link($0.ingress, on: interface), pins.link($0.egress, on: interface)] }
+      let wanted = roles[interface].map { $0.programs.map { pins.link($0.name, on: interface) } }
       let path = "\(pins.links)/\(name)"
       if wanted?.contains(path) != true { remove(path) }
     }

@@ -40,6 +40,7 @@ final class AddressTable {
 }
 
 extension address_entry: @retroactive Equatable {
+  /// Whether both fields are the same.
   public static func == (left: address_entry, right: address_entry) -> Bool {
     left.kind == right.kind && left.index == right.index
   }

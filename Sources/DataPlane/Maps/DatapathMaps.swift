@@ -23,6 +23,8 @@ public final class DatapathMaps: Sendable {
   public let addresses: SharedMap<HashMap<ip_address, address_entry>>
   /// What a range of addresses is to this node.
   public let prefixes: SharedMap<LPMTrieMap<ip_prefix, prefix_entry>>
+  /// The other nodes of the cluster, by number.
+  public let nodes: ArrayMap<node>
   /// The pods of this node, by slot.
   public let endpoints: ArrayMap<endpoint>
   /// Packets by hook and by reason for a drop.
@@ -35,7 +37,7 @@ public final class DatapathMaps: Sendable {
   /// The maps that outlive the agent. The others are scratch memory of one load.
   static let pinned = [
     "flows", "unconfirmed_flows", "fragments", "frontends", "backends", "maglev", "source_ranges", "affinity",
-    "addresses", "prefixes", "endpoints", "counters", "settings", "service_names",
+    "addresses", "prefixes", "nodes", "network_namespaces", "endpoints", "counters", "settings", "service_names",
   ]
 
   /// Takes each map from `descriptor(name)`.
@@ -49,6 +51,7 @@ public final class DatapathMaps: Sendable {
     affinity = SharedMap(try LRUHashMap(descriptor("affinity")))
     addresses = SharedMap(try HashMap(descriptor("addresses")))
     prefixes = SharedMap(try LPMTrieMap(descriptor("prefixes")))
+    nodes = try ArrayMap(descriptor("nodes"))
     endpoints = try ArrayMap(descriptor("endpoints"))
     counters = try PerCPUArrayMap(descriptor("counters"))
     settings = try ArrayMap(descriptor("settings"))
