@@ -58,35 +58,22 @@ struct ServiceAddressTable {
     installedPrefixes = ranges
   }
 
-  /// Removes the addresses that are no cluster IPs any more.
-  ///
-  /// To be called before their frontends are removed: after them, clients would be refused for a moment, and that means
-  /// something else than being dropped. What the map refuses is tried again the next time, here and below.
-  mutating func removeSurplus() -> [ServiceProblem] {
-    write(changedAddresses.filter { uses[$0] == nil })
-  }
-
-  /// Enters cluster IPs and service ranges. To be called after their frontends were added, for the same reason.
-  mutating func addMissing() -> [ServiceProblem] {
-    var problems = write(changedAddresses.filter { uses[$0] != nil })
-    for prefix in wantedPrefixes.symmetricDifference(installedPrefixes).sorted() {
-      do throws(BPFError) {
-        try write(prefix)
-      } catch {
-        problems.append(ServiceProblem("service range \(prefix)", .map(error)))
-      }
-    }
-    return problems
-  }
-
-  private mutating func write(_ changed: Set<IPAddress>) -> [ServiceProblem] {
+  /// Writes what has changed. What a map refuses is tried again the next time.
+  mutating func write() -> [ServiceProblem] {
     var problems: [ServiceProblem] = []
-    for address in changed.sorted() {
+    for address in changedAddresses.sorted() {
       do throws(BPFError) {
         try write(address)
         changedAddresses.remove(address)
       } catch {
         problems.append(ServiceProblem("cluster IP \(address)", .map(error)))
+      }
+    }
+    for prefix in wantedPrefixes.symmetricDifference(installedPrefixes).sorted() {
+      do throws(BPFError) {
+        try write(prefix)
+      } catch {
+        problems.append(ServiceProblem("service range \(prefix)", .map(error)))
       }
     }
     return problems

@@ -4,13 +4,25 @@ import Model
 import Networking
 
 extension ServiceTable {
-  /// Writes what is pending, in the order in which no reader ever finds what is neither old nor new: frontends come
-  /// after the source ranges that they ask for and before what refuses and drops the rest; they go the other way round.
+  /// Writes what is pending, in the order in which no reader ever finds what is neither old nor new.
+  ///
+  /// Frontends come after the source ranges that they ask for, and go before them. What decides about an address without
+  /// a frontend changes after the last frontend has come and before the first one goes: no frontend is needed, or
+  /// missed, at that moment.
   func write(_ outcome: inout Outcome) {
     let blocked = addSourceRanges(&outcome)
-    outcome.problems += addresses.removeSurplus()
-    writeFrontends(blocked: blocked, &outcome)
-    outcome.problems += addresses.addMissing()
+    let steps = pendingSteps(blocked: blocked)
+    let refused = perform(steps.filter { $0.new != nil }, &outcome)
+    outcome.problems += addresses.write()
+    let removals = steps.filter { $0.new == nil }
+    let stuck = perform(removals, &outcome)
+    // Removals may have made the room that additions lacked. Not the other way round: a service that changes its port
+    // would be unknown for a moment.
+    let failed = removals.isEmpty ? refused : perform(refused.map(\.step), &outcome)
+    for failure in failed + stuck {
+      let owner = slots[failure.step.key]?.winner?.port.description
+      outcome.problems.append(ServiceProblem(owner ?? "frontend \(failure.step.key)", .map(failure.error)))
+    }
     removeSourceRanges(blocked: blocked, &outcome)
   }
 
@@ -21,21 +33,6 @@ extension ServiceTable {
     let key: FrontendKey
     let old: frontend?
     let new: frontend?
-  }
-
-  private func writeFrontends(blocked: Set<UInt32>, _ outcome: inout Outcome) {
-    let steps = pendingSteps(blocked: blocked)
-    let additions = steps.filter { $0.new != nil }
-    let removals = steps.filter { $0.new == nil }
-    let refused = perform(additions, &outcome)
-    let stuck = perform(removals, &outcome)
-    // Removals may have made the room that additions lacked. Not the other way round: a service that changes its port
-    // would be unknown for a moment.
-    let failed = removals.isEmpty ? refused : perform(refused.map(\.step), &outcome)
-    for failure in failed + stuck {
-      let owner = slots[failure.step.key]?.winner?.port.description
-      outcome.problems.append(ServiceProblem(owner ?? "frontend \(failure.step.key)", .map(failure.error)))
-    }
   }
 
   private func pendingSteps(blocked: Set<UInt32>) -> [Step] {

@@ -169,7 +169,7 @@ public final class ServiceTable {
   /// `ADDRESS_SERVICE`, and it is never entered over one of theirs. No effect if `address` is no cluster IP.
   public func restoreAddress(_ address: IPAddress) -> Outcome {
     addresses.restore(address)
-    return Outcome(problems: isAdopting ? [] : addresses.addMissing())
+    return Outcome(problems: isAdopting ? [] : addresses.write())
   }
 
   // MARK: - Queries

@@ -11,14 +11,14 @@ import Testing
   /// After each write of an update every frontend answers as before the update or as after it.
   ///
   /// Source ranges have their own test: while they change, old and new ones are both admitted.
-  @Test(arguments: 1...20)
+  @Test(arguments: 1...12)
   func `At no write of an update does anybody see a mixture`(seed: Int) throws {
     var cluster = RandomCluster(seed: seed)
     let tables = MemoryTables()
     let log = WriteLog()
     let table = try ServiceTable(maps: tables.maps(watchedBy: log), configuration: cluster.configuration)
     var now = ContinuousClock.now
-    for step in 0..<40 {
+    for step in 0..<30 {
       let before = try answers(tables)
       var seen: [Question: Set<Answer>] = [:]
       var readFailed = false
@@ -43,7 +43,7 @@ import Testing
   }
 
   /// A program that read a frontend before an update may use it for as long as it runs.
-  @Test(arguments: 21...40)
+  @Test(arguments: 21...32)
   func `What a program has read stays good until its grace period ends`(seed: Int) throws {
     var cluster = RandomCluster(seed: seed)
     let tables = MemoryTables()

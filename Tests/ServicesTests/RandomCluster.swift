@@ -25,6 +25,9 @@ struct RandomCluster {
   static let names = (0..<5).map { NamespacedName(namespace: $0 < 4 ? "default" : "other", name: "s\($0)") }
   static let nodes = ["here", "there", nil]
   static let zones = ["a", "b"]
+  static let kinds: [Service.Kind] = [
+    .clusterIP, .nodePort, .nodePort, .nodePort, .loadBalancer, .loadBalancer, .loadBalancer, .externalName,
+  ]
 
   init(seed: Int) { generator = SeededGenerator(seed: seed) }
 
@@ -37,6 +40,20 @@ struct RandomCluster {
       }
     }
   }()
+
+  /// A frontend that some service claims, or one of all ``keys``.
+  mutating func randomKey() -> FrontendKey {
+    var claimed: [FrontendKey] = []
+    for service in state.services.values.sorted(by: { $0.name < $1.name }) {
+      let addresses = service.clusterIPs + service.externalIPs + service.loadBalancerIngress.map(\.address)
+      for port in service.ports {
+        claimed += addresses.map { FrontendKey(address: $0, port: port.port, protocol: port.protocol) }
+        guard let nodePort = port.nodePort else { continue }
+        claimed += Self.nodeAddresses.map { FrontendKey(address: $0, port: nodePort, protocol: port.protocol) }
+      }
+    }
+    return claimed.isEmpty || generator.oneIn(4) ? generator.pick(Self.keys) : generator.pick(claimed)
+  }
 
   mutating func randomClient(for key: FrontendKey) -> Client {
     let candidates = (Self.clientAddresses + Self.externalIPs).filter { $0.family == key.address.family }
@@ -52,12 +69,11 @@ struct RandomCluster {
 
   private mutating func randomChange() -> StateChange {
     switch Int.random(in: 0..<20, using: &generator) {
-    case 0: .set(.node(randomNode()))
-    case 1: .removed(.node("here"))
-    case 2, 3: .removed(.service(generator.pick(Self.names)))
-    case 4...8: .set(.service(randomService()))
-    case 9, 10: .removed(.endpointSlice(randomSliceName()))
-    case 11...15: touchedSlice()
+    case 0: generator.oneIn(5) ? .removed(.node("here")) : .set(.node(randomNode()))
+    case 1: .removed(.service(generator.pick(Self.names)))
+    case 2...7: .set(.service(randomService()))
+    case 8: .removed(.endpointSlice(randomSliceName()))
+    case 9...13: touchedSlice()
     default: .set(.endpointSlice(randomSlice()))
     }
   }
@@ -69,9 +85,10 @@ struct RandomCluster {
   }
 
   private mutating func randomService() -> Service {
-    var service = Service(name: generator.pick(Self.names), kind: generator.pick(Service.Kind.allCases))
+    var service = Service(name: generator.pick(Self.names), kind: generator.pick(Self.kinds))
     let index = Int.random(in: 1...5, using: &generator)
-    service.clusterIPs = generator.some([IPAddress("10.96.0.\(index)")!, IPAddress("fd96::\(index)")!])
+    service.clusterIPs = [IPAddress("10.96.0.\(index)")!, IPAddress("fd96::\(index)")!]
+    if generator.oneIn(6) { service.clusterIPs = generator.some(service.clusterIPs) }
     service.externalIPs = generator.oneIn(2) ? [] : generator.some(Self.externalIPs + Self.nodeAddresses.prefix(1))
     service.loadBalancerIngress = generator.some(Self.externalIPs).map {
       .init($0, mode: generator.oneIn(4) ? .proxy : .vip)
@@ -81,7 +98,7 @@ struct RandomCluster {
     service.proxyName = generator.oneIn(15) ? "other" : nil
     service.ports = generator.some(Self.portNames).map { name in
       Service.Port(
-        name: name, protocol: generator.pick(Self.protocols), port: generator.pick([80, 81]),
+        name: name, protocol: randomProtocol(of: name), port: generator.pick([80, 81]),
         nodePort: generator.pick([nil, 30_080, 30_081]))
     }
     service.internalTrafficPolicy = generator.pick([.cluster, .cluster, .local])
@@ -91,6 +108,11 @@ struct RandomCluster {
     service.loadBalancing = generator.pick(Service.LoadBalancing.allCases)
     service.forwarding = generator.pick(Service.Forwarding.allCases)
     return service
+  }
+
+  /// Service and slice agree about it as a rule.
+  private mutating func randomProtocol(of portName: String) -> L4Protocol {
+    (portName == "dns") != generator.oneIn(12) ? .udp : .tcp
   }
 
   private mutating func randomSliceName() -> NamespacedName {
@@ -105,8 +127,8 @@ struct RandomCluster {
       name: randomSliceName(), serviceName: generator.oneIn(15) ? nil : generator.pick(Self.names).name, family: family,
       endpoints: generator.some(Self.podAddresses).filter { $0.family == family || generator.oneIn(10) }
         .map { randomEndpoint($0, hints: hints) },
-      ports: generator.some(Self.portNames + ["http"]).map {
-        .init(name: $0, protocol: generator.pick(Self.protocols), port: generator.pick([8080, 8081]))
+      ports: generator.most(Self.portNames + ["http"]).map {
+        .init(name: $0, protocol: randomProtocol(of: $0), port: generator.pick([8080, 8081]))
       },
       isHeadless: generator.oneIn(15), proxyName: generator.oneIn(20) ? "other" : nil)
   }

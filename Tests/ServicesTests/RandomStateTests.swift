@@ -24,7 +24,7 @@ import Testing
       now += .milliseconds(Int.random(in: 0..<1500, using: &cluster.generator))
       #expect(table.reclaim(now: now).problems.isEmpty)
       let oracle = Oracle(state: cluster.state, configuration: cluster.configuration)
-      let keys = step % 20 == 19 ? RandomCluster.keys : (0..<20).map { _ in cluster.generator.pick(RandomCluster.keys) }
+      let keys = step % 20 == 19 ? RandomCluster.keys : (0..<20).map { _ in cluster.randomKey() }
       for key in keys {
         let client = cluster.randomClient(for: key)
         let answer = try tables.maps.answer(to: client, at: key)
@@ -32,6 +32,31 @@ import Testing
         try #require(answer == expected, "seed \(seed), step \(step): \(client) to \(key)")
       }
     }
+  }
+
+  /// Were nearly all answers the same, agreement would say little.
+  @Test func `Random states ask for every kind of answer`() {
+    var counts: [String: Int] = [:]
+    for seed in 1...20 {
+      var cluster = RandomCluster(seed: seed)
+      for _ in 0..<40 { _ = cluster.edit() }
+      let oracle = Oracle(state: cluster.state, configuration: cluster.configuration)
+      for _ in 0..<200 {
+        let key = cluster.randomKey()
+        let kind =
+          switch oracle.answer(to: cluster.randomClient(for: key), at: key) {
+          case .notService: "not a service"
+          case .refused: "refused"
+          case .dropped: "dropped"
+          case .balanced(let backends, let affinity, _):
+            "\(backends.count > 1 ? "several" : "one"), \(affinity > 0 ? "affine" : "free")"
+          }
+        counts[kind, default: 0] += 1
+      }
+    }
+    #expect(counts.count == 7)
+    // Of 4,000.
+    #expect(counts.values.allSatisfy { $0 >= 30 }, "\(counts)")
   }
 
   @Test(arguments: 101...130)

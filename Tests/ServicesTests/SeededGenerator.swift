@@ -19,6 +19,11 @@ struct SeededGenerator: RandomNumberGenerator {
     elements[Int.random(in: elements.indices, using: &self)]
   }
 
+  /// Three of four.
+  mutating func most<Element>(_ elements: [Element]) -> [Element] {
+    elements.filter { _ in !oneIn(4) }
+  }
+
   mutating func some<Element>(_ elements: [Element]) -> [Element] {
     elements.filter { _ in oneIn(2) }
   }
