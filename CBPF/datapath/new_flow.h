@@ -163,6 +163,10 @@ static __always_inline void fill_service_tuple(const struct packet *packet, stru
 static __always_inline bool aim_elsewhere(const struct packet *packet, struct flow *flow,
 					  const struct service_choice *choice)
 {
+	__u32 kind = find_address(&choice->backend.address).kind;
+
+	if (kind == ADDRESS_LOCAL_POD || kind == ADDRESS_THIS_NODE)
+		return false;
 	if (choice->backend.node) {
 		flow->tunnel_node = choice->backend.node;
 		flow->flags |= FLOW_ONE_WAY;
@@ -187,7 +191,7 @@ static __always_inline int balance(const struct packet *packet, struct draft *dr
 	if (!may_begin_service(packet))
 		return -COUNTER_DROP_INVALID_TCP_STATE;
 	flow->service = choice->service;
-	if (hook == HOOK_FROM_NET && !(choice->backend.flags & BACKEND_LOCAL) && aim_elsewhere(packet, flow, choice))
+	if (hook == HOOK_FROM_NET && aim_elsewhere(packet, flow, choice))
 		return SERVICE_CHOSEN;
 	flow->destination = choice->backend.address;
 	flow->destination_port = choice->backend.port;
@@ -206,10 +210,20 @@ static __always_inline int unserved(const struct packet *packet, struct address_
 	return SERVICE_NONE;
 }
 
-/* Flows between the host and others than its pods are not ours to track. */
-static __always_inline bool concerns_us(enum hook hook, struct address_entry destination)
+/*
+ * Flows between the host and others than its pods are not ours to track. Each of their packets comes by here, so this
+ * is asked before anything else.
+ */
+static __always_inline bool is_host_business(const struct packet *packet, enum hook hook)
 {
-	return hook == HOOK_FROM_POD || destination.kind == ADDRESS_LOCAL_POD;
+	__u32 kind;
+
+	if (hook == HOOK_FROM_POD || hook == HOOK_FROM_TUNNEL || find_frontend(&packet->tuple))
+		return false;
+	kind = find_address(&packet->tuple.destination).kind;
+	if (kind == ADDRESS_UNKNOWN)
+		return !(find_prefix(&packet->tuple.destination).flags & PREFIX_SERVICE);
+	return kind == ADDRESS_THIS_NODE || kind == ADDRESS_OTHER_NODE;
 }
 
 static __always_inline int end_packet(struct __sk_buff *skb, const struct packet *packet, int result, enum hook hook)
@@ -297,13 +311,12 @@ static __always_inline int enter_flow(struct __sk_buff *skb, const struct packet
 /* Enters the packet's flow: VERDICT_PROCEED by it, or the verdict. */
 __noinline int begin_flow(struct __sk_buff *skb, const struct packet *packet, __u32 hook)
 {
-	struct address_entry destination;
 	struct draft *draft;
 	int result;
 
 	if (!packet)
 		return drop(skb, COUNTER_DROP_MALFORMED);
-	if (is_link_scoped(packet->tuple.destination, packet->family))
+	if (is_link_scoped(packet->tuple.destination, packet->family) || is_host_business(packet, hook))
 		return to_stack(skb);
 	if (!source_valid(skb, packet, hook))
 		return drop(skb, COUNTER_DROP_SOURCE_ADDRESS);
@@ -311,12 +324,8 @@ __noinline int begin_flow(struct __sk_buff *skb, const struct packet *packet, __
 	if (!draft)
 		return drop(skb, COUNTER_DROP_CONNTRACK_FULL);
 	result = balance(packet, draft, hook);
-	if (result == SERVICE_NONE) {
-		destination = find_address(&packet->tuple.destination);
-		result = unserved(packet, destination);
-		if (result == SERVICE_NONE && !concerns_us(hook, destination))
-			return to_stack(skb);
-	}
+	if (result == SERVICE_NONE)
+		result = unserved(packet, find_address(&packet->tuple.destination));
 	if (result == SERVICE_REFUSE || result < 0)
 		return end_packet(skb, packet, result, hook);
 	return enter_flow(skb, packet, draft, hook);

@@ -28,13 +28,32 @@ struct AgentCommand: AsyncParsableCommand {
     name: .customLong("service-cidrs"),
     help: "Service ranges, comma separated; unallocated addresses in them are dropped.")
   var serviceCIDRs: PrefixList = PrefixList(prefixes: [])
+  @Option(
+    name: .customLong("nodeport-addresses"),
+    help: "Where node ports answer: all, primary, or prefixes, comma separated.")
+  var nodePortAddresses = NodePortAddressesOption(value: .all)
+  @Option(help: "How replies return from pods of other nodes by default: tunnel, or dsr (directly).")
+  var forwarding = ForwardingOption.tunnel
+  @Option(
+    name: .customLong("dsr-exclusions"),
+    help: "Clients to which replies never return directly: prefixes, comma separated.")
+  var directReturnExclusions = PrefixList(prefixes: [])
+  @Option(help: "Pods that take the node's address when they leave the cluster; default: all pod ranges.")
+  var masqueradePools: PrefixList?
+  @Option(help: "Reach pods of other nodes through a tunnel (vxlan) or by the kernel's routes (none).")
+  var overlay = OverlayOption.none
   @Option(help: "trace, debug, info, notice, warning or error.") var logLevel = Logger.Level.info
 
   func run() async throws {
     let logger = makeLogger()
     var configuration = Configuration(nodeName: node)
     configuration.serviceCIDRs = serviceCIDRs.prefixes
-    let options = BPFDataPlane.Options(configuration: configuration, pins: data.pins, interfaces: interfaces)
+    configuration.nodePortAddresses = nodePortAddresses.value
+    configuration.defaultForwarding = forwarding == .dsr ? .directReturn : .tunnel
+    var options = BPFDataPlane.Options(configuration: configuration, pins: data.pins, interfaces: interfaces)
+    options.masqueradePools = masqueradePools?.prefixes
+    options.directReturnExclusions = directReturnExclusions.prefixes
+    options.usesOverlay = overlay == .vxlan
     let agent = try Agent(options, manifests: ManifestFolder(path: manifests), logger: logger)
     try await agent.run()
   }
@@ -48,6 +67,37 @@ struct AgentCommand: AsyncParsableCommand {
 }
 
 extension Logger.Level: @retroactive ExpressibleByArgument {}
+
+/// `--forwarding`
+enum ForwardingOption: String, ExpressibleByArgument, CaseIterable {
+  case tunnel
+  case dsr
+}
+
+/// `--overlay`
+enum OverlayOption: String, ExpressibleByArgument, CaseIterable {
+  case none
+  case vxlan
+}
+
+/// `--nodeport-addresses`
+struct NodePortAddressesOption: ExpressibleByArgument {
+  let value: Configuration.NodePortAddresses
+
+  init(value: Configuration.NodePortAddresses) { self.value = value }
+
+  init?(argument: String) {
+    switch argument {
+    case "all": value = .all
+    case "primary": value = .primary
+    default:
+      guard let list = PrefixList(argument: argument) else { return nil }
+      value = .within(list.prefixes)
+    }
+  }
+
+  var defaultValueDescription: String { "all" }
+}
 
 /// `A,B` on the command line.
 struct PrefixList: ExpressibleByArgument {

@@ -169,7 +169,7 @@ public final class BPFDataPlane: DataPlane {
   private func finish(_ outcome: ServiceTable.Outcome) -> [DataPlaneProblem] {
     var problems = outcome.problems.map(DataPlaneProblem.init)
     problems += reporting("flows of removed backends") {
-      try cleaner.forget(FlowCleaner.Selection(backends: Set(outcome.endedBackends)))
+      try cleaner.forget(FlowCleaner.Selection(outcome))
     }
     return problems
   }

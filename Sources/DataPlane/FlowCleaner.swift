@@ -10,23 +10,42 @@ struct FlowCleaner {
 
   /// Which flows to forget.
   struct Selection {
-    /// Flows of a service port to one of these backends.
-    var backends: Set<ServiceTable.EndedBackend> = []
     /// Slots of pods that are gone.
     var slots: Set<UInt32> = []
+    /// Where UDP flows of a service port went that are to be forgotten, by backend.
+    private var backends: Set<Place> = []
+    /// Likewise, by frontend.
+    private var frontends: Set<Place> = []
 
-    var isEmpty: Bool { backends.isEmpty && slots.isEmpty }
+    private struct Place: Hashable {
+      let service: UInt32
+      let address: IPAddress
+      let port: UInt16
+    }
+
+    /// Flows of pods in these slots.
+    init(slots: Set<UInt32>) { self.slots = slots }
+
+    /// Flows that what has changed about services leaves with a wrong translation, or with none.
+    init(_ outcome: ServiceTable.Outcome) {
+      backends = Set(
+        outcome.endedBackends.map { Place(service: $0.service, address: $0.backend.address, port: $0.backend.port) })
+      frontends = Set(
+        outcome.endedFrontends.map { Place(service: $0.service, address: $0.key.address, port: $0.key.port) })
+    }
+
+    var isEmpty: Bool { backends.isEmpty && slots.isEmpty && frontends.isEmpty }
 
     func contains(_ key: flow_tuple, _ flow: flow) -> Bool {
       if flow.endpoint != 0 && slots.contains(flow.endpoint) { return true }
-      guard flow.service != 0, !backends.isEmpty, key.protocol == UInt8(L4Protocol.udp.rawValue) else { return false }
-      // The backend is where the opener's half goes, and where the reply's comes from.
-      let isOpener = UInt32(flow.flags) & FLOW_OPENER.rawValue != 0
-      let (address, port) = isOpener ? (flow.destination, flow.destination_port) : (key.source, key.source_port)
-      return backends.contains {
-        $0.service == flow.service && $0.backend.address == IPAddress(address)
-          && $0.backend.port == UInt16(bigEndian: port)
+      guard UInt32(flow.flags) & FLOW_OPENER.rawValue != 0, key.protocol == L4Protocol.udp.rawValue else {
+        return false
       }
+      let to = Place(
+        service: flow.service, address: IPAddress(flow.destination), port: UInt16(bigEndian: flow.destination_port))
+      let asked = Place(
+        service: flow.service, address: IPAddress(key.destination), port: UInt16(bigEndian: key.destination_port))
+      return backends.contains(to) || frontends.contains(asked)
     }
   }
 

@@ -16,7 +16,8 @@ struct Tunnel {
 
   /// Finds the device, or makes it. `mtu` is that of the network below.
   init(_ netlink: NetlinkSocket, mtu: Int) throws(NetlinkError) {
-    let link = if let existing = try netlink.link(named: Self.name) { existing } else { try Self.create(netlink, mtu: mtu) }
+    let existing = try netlink.link(named: Self.name)
+    let link = if let existing { existing } else { try Self.create(netlink, mtu: mtu) }
     if link.mtu != Self.innerMTU(mtu, .ipv4) { try netlink.setMTU(Self.innerMTU(mtu, .ipv4), of: link.index) }
     if !link.isUp { try netlink.setUp(link.index) }
     interface = link.index
@@ -31,7 +32,9 @@ struct Tunnel {
 
   /// The most that a packet in the tunnel may have, from its network header on: Ethernet, VXLAN (8), UDP (8) and the
   /// outer network header are added.
-  static func innerMTU(_ outer: Int, _ family: AddressFamily) -> Int { outer - 14 - 8 - 8 - (family == .ipv4 ? 20 : 40) }
+  static func innerMTU(_ outer: Int, _ family: AddressFamily) -> Int {
+    outer - 14 - 8 - 8 - (family == .ipv4 ? 20 : 40)
+  }
 
   /// Removes the device if there is one.
   static func remove(_ netlink: NetlinkSocket) throws(NetlinkError) {

@@ -106,10 +106,10 @@ extension ServiceTable {
     slots[step.key, default: FrontendSlot()].installed = step.new
     pending.remove(step.key)
     if slots[step.key]?.isEmpty ?? false { slots[step.key] = nil }
-    guard let old = step.old else { return }
-    release(old)
-    if step.key.protocol == .udp, old.service != step.new?.service {
-      outcome.endedFrontends.append(EndedFrontend(service: old.service, key: step.key))
+    if let old = step.old { release(old) }
+    let former = step.old?.service ?? 0
+    if step.key.protocol == .udp, former != step.new?.service {
+      outcome.endedFrontends.append(EndedFrontend(service: former, key: step.key))
     }
   }
 

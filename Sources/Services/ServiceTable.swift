@@ -42,7 +42,8 @@ public final class ServiceTable {
     public var problems: [ServiceProblem] = []
     /// UDP backends that serve no longer: flows to them are to be forgotten, or their clients send into the void.
     public var endedBackends: [EndedBackend] = []
-    /// UDP frontends that went to nobody, or to another service: likewise.
+    /// UDP frontends that came to a service, went to another, or to nobody: likewise. A flow that began before the
+    /// frontend goes untranslated.
     public var endedFrontends: [EndedFrontend] = []
   }
 
@@ -56,7 +57,7 @@ public final class ServiceTable {
 
   /// A frontend that is a service port's no longer.
   public struct EndedFrontend: Hashable, Sendable {
-    /// The id of the service port that had it, as flows have it.
+    /// The id of the service port that had it, as flows have it; 0: nobody.
     public let service: UInt32
     /// The frontend.
     public let key: FrontendKey

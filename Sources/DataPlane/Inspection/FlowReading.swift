@@ -24,11 +24,13 @@ public struct FlowReading: Hashable, Sendable, Codable {
   public var sourceSeen: Socket
   /// The service port, if one chose the backend.
   public var service: String?
-  /// Packets and bytes from the opener.
+  /// Packets from the opener.
   public var packets: UInt64
+  /// Bytes from the opener, from the network header on.
   public var bytes: UInt64
-  /// Packets and bytes to the opener.
+  /// Packets to the opener.
   public var replyPackets: UInt64
+  /// Bytes to the opener, from the network header on.
   public var replyBytes: UInt64
   /// Seconds since the last packet in either direction.
   public var idleSeconds: Double
