@@ -93,15 +93,6 @@ __noinline int continue_flow(struct __sk_buff *skb, const struct packet *packet,
 	return 0;
 }
 
-static __always_inline int pass_fragment(struct packet *packet)
-{
-	if (packet->fragment == FRAGMENT_FIRST)
-		remember_fragment(packet);
-	else if (packet->fragment == FRAGMENT_LATER)
-		return recall_fragment(packet);
-	return 0;
-}
-
 /*
  * Packets of flows that are not confirmed, that change their flow, or that have none: VERDICT_PROCEED once their flow
  * is entered and up to date, or the verdict.
@@ -109,13 +100,17 @@ static __always_inline int pass_fragment(struct packet *packet)
 __noinline int slow_path(struct __sk_buff *skb, struct packet *packet, __u32 hook)
 {
 	struct flow *flow;
+	int result;
 
 	if (!packet)
 		return drop(skb, COUNTER_DROP_MALFORMED);
 	if (hook == HOOK_FROM_POD)
 		remember_namespace(skb);
-	if (pass_fragment(packet))
-		return drop(skb, COUNTER_DROP_FRAGMENT);
+	result = pass_fragment(skb, packet, hook);
+	if (result != VERDICT_PROCEED)
+		return result;
+	if (hook == HOOK_FROM_NET && is_tunnel_packet(packet))
+		return to_stack(skb);
 	if (packet_is_icmp_error(packet))
 		return prepare_icmp_error(skb, packet, hook);
 	flow = find_flow(&packet->tuple);
@@ -145,7 +140,7 @@ static __always_inline int handle(struct __sk_buff *skb, enum hook hook)
 		return to_stack(skb);
 	if (result)
 		return drop(skb, result);
-	if (hook == HOOK_FROM_NET && is_tunnel_packet(&packet))
+	if (hook == HOOK_FROM_NET && packet.fragment == FRAGMENT_NONE && is_tunnel_packet(&packet))
 		return to_stack(skb);
 	if (hook == HOOK_FROM_TUNNEL && !tunnel_sender(skb))
 		return drop(skb, COUNTER_DROP_TUNNEL_SOURCE);

@@ -104,6 +104,8 @@ struct fragment_key {
 struct fragment_ports {
 	__be16 source_port;
 	__be16 destination_port;
+	__u32 seen; /* 1: the first fragment has been, and the ports are its */
+	__u32 held; /* fragments that wait for it */
 };
 
 #endif

@@ -20,10 +20,11 @@
 	COUNTER(FLOWS_EXPIRED, "confirmed flows that ended or were idle for too long")                                 \
 	COUNTER(REFUSED, "packets answered with a reset or port unreachable: nobody serves there")                     \
 	COUNTER(ICMP_ERRORS_TRANSLATED, "ICMP errors about translated flows")                                          \
+	COUNTER(FRAGMENTS_HELD, "fragments kept until their first one comes")                                          \
 	COUNTER(DROP_TRUNCATED, "shorter than its headers say")                                                        \
 	COUNTER(DROP_MALFORMED, "headers that contradict themselves")                                                  \
 	COUNTER(DROP_NOT_IP, "from a pod, and neither IP nor ARP")                                                     \
-	COUNTER(DROP_FRAGMENT, "a fragment whose first has not been seen")                                             \
+	COUNTER(DROP_FRAGMENT, "a fragment that cannot wait for its first")                                            \
 	COUNTER(DROP_SOURCE_ADDRESS, "a source address that is not the sender's")                                      \
 	COUNTER(DROP_INVALID_TCP_STATE, "a segment of no known connection that cannot begin one")                      \
 	COUNTER(DROP_INVALID_ICMP, "an ICMP message that belongs to no known flow")                                    \
