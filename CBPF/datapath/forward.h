@@ -99,6 +99,9 @@ __noinline int route_flow(struct __sk_buff *skb, const struct packet *packet, st
 	if (result == BPF_FIB_LKUP_RET_NOT_FWDED || result == BPF_FIB_LKUP_RET_FRAG_NEEDED)
 		return through_stack(skb);
 	decide(skb);
+	/* Of its route, which is the loopback one, the stack would ask the neighbour: have another route looked up. */
+	if (is_on_loopback(skb))
+		return bpf_redirect_neigh(route.ifindex, NULL, 0, 0);
 	hop.nh_family = packet->family == 4 ? AF_INET : AF_INET6;
 	/* Where the route has a gateway, the lookup has put its address in place of the destination's. */
 	__builtin_memcpy(hop.ipv6_nh, route.ipv6_dst, 16);
@@ -140,11 +143,18 @@ static __always_inline int forward_to_pod(struct __sk_buff *skb, const struct pa
 	return bpf_redirect_peer(endpoint->ifindex, 0);
 }
 
+static __always_inline int forward_to_host(struct __sk_buff *skb, const struct packet *packet, const struct flow *flow)
+{
+	if (rewrite(skb, packet, flow, false))
+		return drop(skb, COUNTER_DROP_REWRITE_FAILED);
+	return flow->flags & FLOW_LOOPBACK && !is_on_loopback(skb) ? through_loopback(skb) : to_stack(skb);
+}
+
 static __always_inline int forward(struct __sk_buff *skb, const struct packet *packet, struct flow *flow,
 				   enum hook hook)
 {
 	if (flow->flags & FLOW_TO_HOST)
-		return rewrite(skb, packet, flow, false) ? drop(skb, COUNTER_DROP_REWRITE_FAILED) : to_stack(skb);
+		return forward_to_host(skb, packet, flow);
 	if (packet->ttl <= 1 && !from_stack(hook))
 		return reply_time_exceeded(skb, packet, hook);
 	if (flow->endpoint)

@@ -67,7 +67,7 @@ static __always_inline struct flow_tuple turn_round(const struct flow_tuple *ope
 						    __u32 opener_endpoint, __u32 reply_input)
 {
 	struct flow_tuple reply = partner_tuple(opener, flow);
-	__u16 flags = 0;
+	__u16 flags = flow->flags & FLOW_LOOPBACK;
 
 	if (flow->flags & FLOW_REWRITE_SOURCE)
 		flags |= FLOW_REWRITE_DESTINATION;
@@ -245,7 +245,7 @@ static __always_inline struct draft *draft_opener(const struct __sk_buff *skb, c
 		.destination = packet->tuple.destination,
 		.source_port = packet->tuple.source_port,
 		.destination_port = packet->tuple.destination_port,
-		.flags = FLOW_OPENER,
+		.flags = FLOW_OPENER | (is_on_loopback(skb) ? FLOW_LOOPBACK : 0),
 		.input_ifindex = input_of(skb, hook),
 		.created = now(),
 		.last_seen = now(),

@@ -87,6 +87,14 @@ static __always_inline bool address_equal(struct ip_address a, struct ip_address
 	return a.high == b.high && a.low == b.low;
 }
 
+static __always_inline bool is_loopback(struct ip_address address)
+{
+	__u64 low = bpf_be64_to_cpu(address.low);
+
+	/* 127.0.0.0/8 in the mapped form, or ::1. */
+	return !address.high && (low >> 24 == 0xffff7f || low == 1);
+}
+
 static __always_inline struct ip_address address_from_v6(const struct in6_addr *address)
 {
 	struct ip_address result;

@@ -102,6 +102,8 @@ static __always_inline int reset_buffer(struct __sk_buff *skb, __u32 length)
 /* Where the packet came from, by the link it came on: with Ethernet addresses swapped it arrives there. */
 static __always_inline int send_back(struct __sk_buff *skb, enum hook hook)
 {
+	if (is_on_loopback(skb))
+		return through_loopback(skb);
 	decide(skb);
 	return bpf_redirect(skb->ifindex, from_stack(hook) ? BPF_F_INGRESS : 0);
 }

@@ -144,6 +144,9 @@ static __always_inline int handle(struct __sk_buff *skb, enum hook hook)
 		return to_stack(skb);
 	if (hook == HOOK_FROM_TUNNEL && !tunnel_sender(skb))
 		return drop(skb, COUNTER_DROP_TUNNEL_SOURCE);
+	/* What the host says to itself by loopback addresses is nobody else's business. */
+	if (hook == HOOK_TO_NET && is_loopback(packet.tuple.source))
+		return to_stack(skb);
 	flow = find_confirmed(&packet.tuple);
 	if (flow && is_ordinary(skb, &packet, flow, hook)) {
 		touch(&packet, flow);
@@ -191,4 +194,13 @@ SEC("tc") int to_net(struct __sk_buff *skb)
 SEC("tc") int from_tunnel(struct __sk_buff *skb)
 {
 	return handle(skb, HOOK_FROM_TUNNEL);
+}
+
+/*
+ * A packet that the host's stack sends to itself, at egress of the loopback interface: a node port of its own is a
+ * service like any other.
+ */
+SEC("tc") int to_host(struct __sk_buff *skb)
+{
+	return handle(skb, HOOK_TO_NET);
 }

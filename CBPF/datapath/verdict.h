@@ -28,6 +28,22 @@ static __always_inline void decide(struct __sk_buff *skb)
 	skb->mark |= mark_decided;
 }
 
+/* Whether the packet is on its way from the host's stack to itself. */
+static __always_inline bool is_on_loopback(const struct __sk_buff *skb)
+{
+	return skb->ifindex == INPUT_HOST;
+}
+
+/*
+ * Hands the host a packet that claims to come from one of its own addresses. From any other interface the stack would
+ * take it for forged; sent through the loopback interface it has a route already and is not asked.
+ */
+static __always_inline int through_loopback(struct __sk_buff *skb)
+{
+	decide(skb);
+	return bpf_redirect_neigh(INPUT_HOST, NULL, 0, 0);
+}
+
 /* Leaves the packet to the host's stack, and to whatever other program is attached behind this one. */
 static __always_inline int to_stack(struct __sk_buff *skb)
 {

@@ -51,6 +51,7 @@ enum flow_flag {
 	FLOW_TO_HOST = 1 << 3,		   /* deliver through the host's own stack */
 	FLOW_ONE_WAY = 1 << 5,		   /* replies may return to the client without passing here */
 	FLOW_FIN = 1 << 4,		   /* a FIN has been seen in this direction */
+	FLOW_LOOPBACK = 1 << 6,		   /* opened by the host to an address of its own */
 };
 
 /* One half of a flow: all that a packet of this direction needs. */
