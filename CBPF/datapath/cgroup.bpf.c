@@ -54,7 +54,7 @@ static __always_inline int judge_datagram(struct bpf_sock_addr *ctx, const struc
 
 	if (!frontend)
 		return unserved(ctx, asked);
-	if (policy_slice(frontend, false).count || !is_balanced(ctx))
+	if (policy_slice(frontend, CLIENT_OF_NODE).count || !is_balanced(ctx))
 		return SERVICE_NONE;
 	return empty_result(frontend);
 }
@@ -71,7 +71,7 @@ static __always_inline int choose_for_stream(struct bpf_sock_addr *ctx, const st
 		return unserved(ctx, asked);
 	if (!is_balanced(ctx))
 		return SERVICE_NONE;
-	result = choose_of(frontend, asked, false, &choice);
+	result = choose_of(frontend, asked, CLIENT_OF_NODE, &choice);
 	if (result != SERVICE_CHOSEN)
 		return result;
 	*given = backend_peer(&choice.backend);
@@ -83,8 +83,8 @@ static __always_inline int choose_for_datagram(struct bpf_sock_addr *ctx, const 
 					       struct socket_peer *given)
 {
 	struct frontend *frontend = find_frontend(asked);
-	struct socket_peer peer = asked_peer(asked);
 	__u64 socket = bpf_get_socket_cookie(ctx);
+	struct socket_peer peer = asked_peer(asked);
 	struct service_choice choice = {};
 	bool recalled;
 	int result;
@@ -93,9 +93,9 @@ static __always_inline int choose_for_datagram(struct bpf_sock_addr *ctx, const 
 		return unserved(ctx, asked);
 	if (!is_balanced(ctx))
 		return SERVICE_NONE;
-	recalled = recall_datagram(socket, &peer, policy_slice(frontend, false), given);
+	recalled = recall_datagram(socket, &peer, policy_slice(frontend, CLIENT_OF_NODE), given);
 	if (!recalled) {
-		result = choose_of(frontend, asked, false, &choice);
+		result = choose_of(frontend, asked, CLIENT_OF_NODE, &choice);
 		if (result != SERVICE_CHOSEN)
 			return result;
 		*given = backend_peer(&choice.backend);
@@ -140,12 +140,21 @@ static __always_inline int handle_connect(struct bpf_sock_addr *ctx, enum socket
 	return carry_out(ctx, family, result, &given);
 }
 
+/*
+ * A connected socket takes datagrams from nobody but its peer. That it comes here at all is the kernel's way of sending
+ * from an IPv6 socket to an IPv4 peer, and of sending to another than the peer.
+ */
+static __always_inline bool is_connected(const struct bpf_sock_addr *ctx)
+{
+	return ctx->sk->state == BPF_TCP_ESTABLISHED;
+}
+
 static __always_inline int handle_send(struct bpf_sock_addr *ctx, enum socket_family family)
 {
 	struct flow_tuple asked = asked_flow(ctx, family);
 	struct socket_peer given = {};
 
-	if (asked.protocol != IPPROTO_UDP)
+	if (asked.protocol != IPPROTO_UDP || is_connected(ctx))
 		return SOCKET_PROCEED;
 	return carry_out(ctx, family, choose_for_datagram(ctx, &asked, &given), &given);
 }
