@@ -12,15 +12,6 @@
  */
 const volatile __u64 l4_checksum_ipv6_flag = 0;
 
-struct rewriting {
-	struct ip_address source;
-	struct ip_address destination;
-	__be16 source_port;
-	__be16 destination_port;
-	__u8 decrement_ttl;
-	__u8 reserved[3];
-};
-
 /* Offset of the checksum in the transport header, -1 where there is none that bpf_l4_csum_replace() can mend. */
 static __always_inline int transport_checksum_offset(__u8 protocol)
 {
@@ -39,7 +30,7 @@ static __always_inline int transport_checksum_offset(__u8 protocol)
 
 /* The addresses' part of the transport checksum, which ICMP over IPv4 and SCTP do not have. */
 static __always_inline int mend_pseudo_header(struct __sk_buff *skb, const struct packet *packet, __u32 offset,
-					      const struct rewriting *to, __u64 flags)
+					      const struct flow *to, __u64 flags)
 {
 	__u64 difference;
 
@@ -53,7 +44,7 @@ static __always_inline int mend_pseudo_header(struct __sk_buff *skb, const struc
 }
 
 static __always_inline int mend_ports(struct __sk_buff *skb, const struct packet *packet, __u32 offset,
-				      const struct rewriting *to, __u64 flags)
+				      const struct flow *to, __u64 flags)
 {
 	__u32 difference;
 
@@ -66,7 +57,7 @@ static __always_inline int mend_ports(struct __sk_buff *skb, const struct packet
 	return bpf_l4_csum_replace(skb, offset, 0, difference, flags);
 }
 
-static __always_inline int rewrite_sctp(struct __sk_buff *skb, const struct packet *packet, const struct rewriting *to)
+static __always_inline int rewrite_sctp(struct __sk_buff *skb, const struct packet *packet, const struct flow *to)
 {
 	__u32 length = packet->l3_length - (packet->l4 - packet->l3);
 	__u32 change = (__u32)(packet->tuple.source_port ^ to->source_port) |
@@ -85,8 +76,7 @@ static __always_inline int rewrite_sctp(struct __sk_buff *skb, const struct pack
 	return 0;
 }
 
-static __always_inline int rewrite_checksum(struct __sk_buff *skb, const struct packet *packet,
-					    const struct rewriting *to)
+static __always_inline int rewrite_checksum(struct __sk_buff *skb, const struct packet *packet, const struct flow *to)
 {
 	int offset = transport_checksum_offset(packet->tuple.protocol);
 	/* A UDP checksum of zero over IPv4 means none, and stays so. */
@@ -100,7 +90,7 @@ static __always_inline int rewrite_checksum(struct __sk_buff *skb, const struct 
 	       mend_ports(skb, packet, packet->l4 + offset, to, flags);
 }
 
-static __always_inline int rewrite_ports(struct __sk_buff *skb, const struct packet *packet, const struct rewriting *to)
+static __always_inline int rewrite_ports(struct __sk_buff *skb, const struct packet *packet, const struct flow *to)
 {
 	__u32 offset = packet->l4;
 	__be16 *ports;
@@ -120,7 +110,8 @@ static __always_inline int rewrite_ports(struct __sk_buff *skb, const struct pac
 	return 0;
 }
 
-static __always_inline int rewrite_ipv4(struct __sk_buff *skb, const struct packet *packet, const struct rewriting *to)
+static __always_inline int rewrite_ipv4(struct __sk_buff *skb, const struct packet *packet, const struct flow *to,
+					bool decrement_ttl)
 {
 	struct iphdr *ip = packet_bytes(skb, packet->l3, sizeof(*ip));
 	__be32 source = address_to_v4(to->source), destination = address_to_v4(to->destination);
@@ -131,7 +122,7 @@ static __always_inline int rewrite_ipv4(struct __sk_buff *skb, const struct pack
 	difference = (__u64)(__u32)~ip->saddr + (__u32)~ip->daddr + source + destination;
 	ip->saddr = source;
 	ip->daddr = destination;
-	if (to->decrement_ttl) {
+	if (decrement_ttl) {
 		/* TTL is the first byte of its 16-bit word. */
 		difference += (__u16)~bpf_htons(0x0100);
 		ip->ttl--;
@@ -140,7 +131,8 @@ static __always_inline int rewrite_ipv4(struct __sk_buff *skb, const struct pack
 	return 0;
 }
 
-static __always_inline int rewrite_ipv6(struct __sk_buff *skb, const struct packet *packet, const struct rewriting *to)
+static __always_inline int rewrite_ipv6(struct __sk_buff *skb, const struct packet *packet, const struct flow *to,
+					bool decrement_ttl)
 {
 	struct ipv6hdr *ip = packet_bytes(skb, packet->l3, sizeof(*ip));
 
@@ -148,32 +140,25 @@ static __always_inline int rewrite_ipv6(struct __sk_buff *skb, const struct pack
 		return -1;
 	address_to_v6(to->source, &ip->saddr);
 	address_to_v6(to->destination, &ip->daddr);
-	if (to->decrement_ttl)
+	if (decrement_ttl)
 		ip->hop_limit--;
 	return 0;
 }
 
-/* Writes `to` into the packet. -1: the packet could not be written to and must be dropped. */
+/* Writes the flow's translated tuple into the packet. -1: the packet could not be written to and must be dropped. */
 static __always_inline int rewrite(struct __sk_buff *skb, const struct packet *packet, const struct flow *flow,
 				   bool decrement_ttl)
 {
-	struct rewriting to = {
-		.source = flow->source,
-		.destination = flow->destination,
-		.source_port = flow->source_port,
-		.destination_port = flow->destination_port,
-		.decrement_ttl = decrement_ttl,
-	};
-
 	if (flow->flags & (FLOW_REWRITE_SOURCE | FLOW_REWRITE_DESTINATION)) {
 		/* The checksum stands in the first fragment, and covers all. */
 		if (packet->fragment != FRAGMENT_LATER &&
-		    (rewrite_checksum(skb, packet, &to) || rewrite_ports(skb, packet, &to)))
+		    (rewrite_checksum(skb, packet, flow) || rewrite_ports(skb, packet, flow)))
 			return -1;
 	} else if (!decrement_ttl) {
 		return 0;
 	}
-	return packet->family == 4 ? rewrite_ipv4(skb, packet, &to) : rewrite_ipv6(skb, packet, &to);
+	return packet->family == 4 ? rewrite_ipv4(skb, packet, flow, decrement_ttl)
+				   : rewrite_ipv6(skb, packet, flow, decrement_ttl);
 }
 
 #endif

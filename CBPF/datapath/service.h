@@ -97,28 +97,54 @@ static __always_inline int empty_result(const struct frontend *frontend)
 	return frontend->flags & FRONTEND_HAS_ENDPOINTS ? -COUNTER_DROP_NO_LOCAL_BACKEND : SERVICE_REFUSE;
 }
 
+/*
+ * Reads the frontend as a whole. An update replaces the map's element and the kernel gives the old one's memory to the
+ * next element at once (bpf_mem_cache_free() in kernel/bpf/hashtab.c), so what has been read counts only if the element
+ * is still the frontend's afterwards.
+ */
+static __always_inline bool read_frontend(const struct flow_tuple *tuple, const struct frontend *found,
+					  struct frontend *copy)
+{
+	int i;
+
+	for (i = 0; i < 3 && found; i++) {
+		const struct frontend *before = found;
+
+		*copy = *found;
+		barrier();
+		found = find_frontend(tuple);
+		if (found == before)
+			return true;
+	}
+	return false;
+}
+
 /* Chooses one of the frontend's backends for the flow that `tuple` opens: as choose_backend(). */
-static __always_inline int choose_of(const struct frontend *frontend, const struct flow_tuple *tuple, __u32 client,
+static __always_inline int choose_of(const struct frontend *found, const struct flow_tuple *tuple, __u32 client,
 				     struct service_choice *choice)
 {
-	struct backend_slice slice = policy_slice(frontend, client);
+	struct frontend frontend;
+	struct backend_slice slice;
 	struct backend *backend;
 	__u32 index;
 
-	if (!source_admitted(frontend, tuple))
+	if (!read_frontend(tuple, found, &frontend))
+		return -COUNTER_DROP_SERVICE_CHANGED;
+	slice = policy_slice(&frontend, client);
+	if (!source_admitted(&frontend, tuple))
 		return -COUNTER_DROP_SOURCE_RANGE;
 	if (!slice.count)
-		return empty_result(frontend);
-	if (!frontend->affinity_timeout || !recall_backend(frontend, slice, &tuple->source, &index))
-		index = pick_index(frontend, slice, tuple);
+		return empty_result(&frontend);
+	if (!frontend.affinity_timeout || !recall_backend(&frontend, slice, &tuple->source, &index))
+		index = pick_index(&frontend, slice, tuple);
 	backend = bpf_map_lookup_elem(&backends, &index);
 	if (!backend)
 		return SERVICE_REFUSE;
 	choice->backend = *backend;
-	choice->service = frontend->service;
-	choice->flags = frontend->flags;
-	if (frontend->affinity_timeout)
-		remember_backend(frontend, &tuple->source, backend);
+	choice->service = frontend.service;
+	choice->flags = frontend.flags;
+	if (frontend.affinity_timeout)
+		remember_backend(&frontend, &tuple->source, backend);
 	return SERVICE_CHOSEN;
 }
 

@@ -38,6 +38,7 @@
 	COUNTER(DROP_NO_ROUTE, "the kernel's routes discard it")                                                       \
 	COUNTER(DROP_REWRITE_FAILED, "could not be translated")                                                        \
 	COUNTER(DROP_REPLY_FAILED, "could not be turned into an answer")                                               \
+	COUNTER(DROP_SERVICE_CHANGED, "the service changed each time that it was read")                                \
 	COUNTER(DROP_TUNNEL_SOURCE, "through the tunnel, from no node of the cluster")                                 \
 	COUNTER(DROP_NO_ENDPOINT, "for a pod that is gone")                                                            \
 	COUNTER(SOCKETS_BALANCED, "connections and datagrams given a backend at the socket")
