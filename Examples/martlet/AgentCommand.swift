@@ -54,6 +54,7 @@ struct AgentCommand: AsyncParsableCommand {
     options.masqueradePools = masqueradePools?.prefixes
     options.directReturnExclusions = directReturnExclusions.prefixes
     options.usesOverlay = overlay == .vxlan
+    options.cgroup = cgroup
     let agent = try Agent(options, manifests: ManifestFolder(path: manifests), logger: logger)
     try await agent.run()
   }

@@ -35,6 +35,8 @@ public final class BPFDataPlane: DataPlane {
     public var directReturnExclusions: [IPPrefix] = []
     /// Whether pods of other nodes are reached through the tunnel rather than by the kernel's routes.
     public var usesOverlay = false
+    /// The cgroup (version 2) whose processes are given a backend where they connect to a service; `nil`: none are.
+    public var cgroup: String?
     /// The most flows that are tracked at a time; each has two entries.
     public var flowCapacity: UInt32
     /// The most pods on this node.
@@ -67,6 +69,7 @@ public final class BPFDataPlane: DataPlane {
   private let services: ServiceTable
   private let names: ServiceNames
   private let cleaner: FlowCleaner
+  private let sockets: SocketBalancing?
   private let lock: PinLock
   private let tookOver: Bool
 
@@ -94,6 +97,7 @@ public final class BPFDataPlane: DataPlane {
       maps: ServiceMaps(maps), configuration: options.configuration, nodes: nodes.numbers)
     names = ServiceNames(maps)
     cleaner = FlowCleaner(maps: maps)
+    sockets = try Self.balanceSockets(options)
     if tookOver { try adopt() }
   }
 
@@ -105,7 +109,21 @@ public final class BPFDataPlane: DataPlane {
     if case .available = Probe.checksumReplaceIPv6.result {
       try opening.setConstant("l4_checksum_ipv6_flag", to: UInt64(1 << 7))  // BPF_F_IPV6
     }
+    if case .unavailable = SocketBalancing.namespaceProbe.result {
+      try opening.setConstant("namespaces_known", to: UInt32(0))
+    }
     return try opening.load()
+  }
+
+  /// The socket programs use the packet programs' maps.
+  private static func balanceSockets(_ options: Options) throws(BPFError) -> SocketBalancing? {
+    guard let cgroup = options.cgroup else {
+      try SocketBalancing.remove(pinFolder: options.pins.sockets)
+      return nil
+    }
+    return try SocketBalancing(
+      sharing: { name throws(BPFError) in try RawMap(pinned: options.pins.map(name)).descriptor.duplicate() },
+      cgroup: cgroup, pinFolder: options.pins.sockets)
   }
 
   private func adopt() throws {
@@ -197,6 +215,7 @@ public final class BPFDataPlane: DataPlane {
       problems += updateTunnel(mtu: mtu)
       problems += updateSettings(node)
       problems += attach(.net, to: network)
+      problems += attach(.host, to: [.loopback])
       problems += updateCluster(mtu: mtu)
       problems += try updatePods(host, node, network)
     } catch {
@@ -262,8 +281,10 @@ public final class BPFDataPlane: DataPlane {
     var problems: [DataPlaneProblem] = []
     var wanted = nodeAddresses(host, node)
     var plugged: Set<NamespacedName> = []
+    var leftAlone: Set<UInt32> = []
     for pod in localPods {
       guard let port = try host.port(of: pod, excluding: network) else { continue }
+      if !pod.usesConnectTimeBalancing { leftAlone.insert(port.interface.rawValue) }
       problems += attach(.pod, to: [port.interface])
       problems += reporting("pod \(pod.name)") {
         let slot = try endpoints.assign(pod.name, to: port)
@@ -276,6 +297,7 @@ public final class BPFDataPlane: DataPlane {
         problems += services.restoreAddress(address).problems.map(DataPlaneProblem.init)
       }
     }
+    problems += reporting("connect-time balancing") { try sockets?.leaveAlone(leftAlone) }
     problems += removePods(exceptFor: plugged, network)
     return problems
   }
@@ -286,7 +308,7 @@ public final class BPFDataPlane: DataPlane {
     let gone = Set(endpoints.slots.filter { !plugged.contains($0.key) }.values)
     return reporting("pods that are gone") {
       try endpoints.keep(only: plugged)
-      let kept = endpoints.interfaces.union(network).union([InterfaceIndex(settings.tunnel_ifindex)])
+      let kept = endpoints.interfaces.union(network).union([.loopback, InterfaceIndex(settings.tunnel_ifindex)])
       for interface in attachments.roles.keys where !kept.contains(interface) { attachments.detach(from: interface) }
       try cleaner.forget(FlowCleaner.Selection(slots: gone))
     }

@@ -38,4 +38,5 @@ enum WellKnownName {
   static let sourceRanges = "service.beta.kubernetes.io/load-balancer-source-ranges"
   static let loadBalancing = "martlet.dev/load-balancing"
   static let forwarding = "martlet.dev/forwarding"
+  static let connectTimeBalancing = "martlet.dev/connect-time-balancing"
 }

@@ -18,6 +18,12 @@ extension ValueDecoder where Value == Workload {
         workload.isFinished = phase == "Succeeded" || phase == "Failed"
         workload.addresses = try addresses(status)
       }
+      try object.inside("metadata") { (metadata) throws(FieldError) in
+        try metadata.inside("annotations") { (annotations) throws(FieldError) in
+          let balancing: ConnectTimeBalancing? = try annotations.optional(WellKnownName.connectTimeBalancing, .choice)
+          workload.usesConnectTimeBalancing = balancing != .disabled
+        }
+      }
       return workload
     }
   }
@@ -46,6 +52,12 @@ extension ValueDecoder where Value == IPAddress {
   fileprivate static var podIP: Self {
     Self { (podIP) throws(FieldError) in try podIP.required("ip", .address) }
   }
+}
+
+/// What the annotation says.
+private enum ConnectTimeBalancing: String, CaseIterable {
+  case enabled
+  case disabled
 }
 
 /// The part of a container that matters here.

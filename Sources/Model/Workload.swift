@@ -21,11 +21,15 @@ public struct Workload: Hashable, Sendable {
   /// Whether it has ended for good. Its addresses may be somebody else's by now.
   public var isFinished: Bool
 
+  /// Whether its processes may be given a backend where they connect to a service; if not, each of their packets is
+  /// translated instead.
+  public var usesConnectTimeBalancing: Bool
+
   /// A workload with these properties.
   public init(
     name: NamespacedName, uid: String = "", node: String? = nil, addresses: [IPAddress] = [],
     labels: [String: String] = [:], ports: [Port] = [], usesHostNetwork: Bool = false,
-    serviceAccount: String = "default", isFinished: Bool = false
+    serviceAccount: String = "default", isFinished: Bool = false, usesConnectTimeBalancing: Bool = true
   ) {
     self.name = name
     self.uid = uid
@@ -36,6 +40,7 @@ public struct Workload: Hashable, Sendable {
     self.usesHostNetwork = usesHostNetwork
     self.serviceAccount = serviceAccount
     self.isFinished = isFinished
+    self.usesConnectTimeBalancing = usesConnectTimeBalancing
   }
 
   /// Whether the addresses are the workload's own: it lives, has some, and isn't on its host's network.

@@ -11,11 +11,19 @@ final class InterfaceAttachments {
     case pod
     case net
     case tunnel
+    /// The loopback interface: what the host sends to itself.
+    case host
 
-    /// What each direction runs. What goes into the tunnel has been decided on before.
+    /// What each direction runs. What goes into the tunnel has been decided on before, and so has what comes out of
+    /// the loopback interface.
     var programs: [(name: String, direction: TrafficDirection)] {
       let ingress = ("from_\(rawValue)", TrafficDirection.ingress)
-      return self == .tunnel ? [ingress] : [ingress, ("to_\(rawValue)", .egress)]
+      let egress = ("to_\(rawValue)", TrafficDirection.egress)
+      return switch self {
+      case .pod, .net: [ingress, egress]
+      case .tunnel: [ingress]
+      case .host: [egress]
+      }
     }
   }
 
