@@ -7,7 +7,7 @@ struct IPTablesRules {
 
   var text: String {
     let nat = portals + masquerading + ports.flatMap(rules) + [nodePorts]
-    return table("filter", ["KUBE-FORWARD"], filter) + table("nat", natChains, nat)
+    return table("filter", filterChains, filter) + table("nat", natChains, nat)
   }
 
   private func table(_ name: String, _ chains: [String], _ rules: [String]) -> String {
@@ -15,8 +15,24 @@ struct IPTablesRules {
       .joined(separator: "\n")
   }
 
+  private let filterChains = [
+    "KUBE-SERVICES", "KUBE-EXTERNAL-SERVICES", "KUBE-NODEPORTS", "KUBE-PROXY-FIREWALL", "KUBE-FORWARD",
+  ]
+
+  /// Chains for services without endpoints, for health checks and for source ranges, all empty here, and what forwards.
   private let filter = [
+    #"INPUT -m conntrack --ctstate NEW -m comment --comment "kubernetes load balancer firewall" -j KUBE-PROXY-FIREWALL"#,
+    #"INPUT -m comment --comment "kubernetes health check service ports" -j KUBE-NODEPORTS"#,
+    #"INPUT -m conntrack --ctstate NEW "#
+      + #"-m comment --comment "kubernetes externally-visible service portals" -j KUBE-EXTERNAL-SERVICES"#,
+    #"FORWARD -m conntrack --ctstate NEW -m comment --comment "kubernetes load balancer firewall" "#
+      + "-j KUBE-PROXY-FIREWALL",
     #"FORWARD -m comment --comment "kubernetes forwarding rules" -j KUBE-FORWARD"#,
+    #"FORWARD -m conntrack --ctstate NEW -m comment --comment "kubernetes service portals" -j KUBE-SERVICES"#,
+    #"FORWARD -m conntrack --ctstate NEW "#
+      + #"-m comment --comment "kubernetes externally-visible service portals" -j KUBE-EXTERNAL-SERVICES"#,
+    #"OUTPUT -m conntrack --ctstate NEW -m comment --comment "kubernetes load balancer firewall" -j KUBE-PROXY-FIREWALL"#,
+    #"OUTPUT -m conntrack --ctstate NEW -m comment --comment "kubernetes service portals" -j KUBE-SERVICES"#,
     "KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP",
     #"KUBE-FORWARD -m comment --comment "kubernetes forwarding rules" -m mark --mark 0x4000/0x4000 -j ACCEPT"#,
     #"KUBE-FORWARD -m comment --comment "kubernetes forwarding conntrack rule" "#
