@@ -269,7 +269,8 @@ static __always_inline void touch(const struct packet *packet, struct flow *flow
 	flow->last_seen = now();
 	flow->packets++;
 	flow->bytes += packet->l3_length;
-	if (packet->tuple.protocol == IPPROTO_TCP && (__s32)(packet->sequence_end - flow->next_sequence) > 0)
+	if (packet->tuple.protocol == IPPROTO_TCP &&
+	    (!flow->next_sequence || (__s32)(packet->sequence_end - flow->next_sequence) > 0))
 		flow->next_sequence = packet->sequence_end;
 }
 

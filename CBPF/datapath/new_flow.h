@@ -82,6 +82,9 @@ static __always_inline struct flow_tuple turn_round(const struct flow_tuple *ope
 	flow->flags = flags;
 	flow->endpoint = opener_endpoint;
 	flow->input_ifindex = reply_input;
+	/* The first packet was the opener's. */
+	flow->next_sequence = 0;
+	flow->packets = flow->bytes = 0;
 	return reply;
 }
 
@@ -248,8 +251,8 @@ static __always_inline struct draft *draft_opener(const struct __sk_buff *skb, c
 		.flags = FLOW_OPENER | (is_on_loopback(skb) ? FLOW_LOOPBACK : 0),
 		.input_ifindex = input_of(skb, hook),
 		.created = now(),
-		.last_seen = now(),
 	};
+	touch(packet, &draft->flow);
 	return draft;
 }
 

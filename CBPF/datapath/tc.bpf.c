@@ -58,12 +58,15 @@ static __always_inline bool is_recycled(const struct packet *packet, const struc
 	       flow->state >= FLOW_CLOSING;
 }
 
-/* The opener has answered the answer; which may have gone another way, so that only the opener is heard again. */
+/*
+ * The opener has answered the answer; which may have gone another way, so that only the opener is heard again. A SYN
+ * that is sent again answers nothing: a flood of them from forged addresses must not fill the confirmed flows.
+ */
 static __always_inline bool may_confirm(const struct packet *packet, const struct flow *flow)
 {
-	if (!(flow->flags & FLOW_OPENER))
+	if (!(flow->flags & FLOW_OPENER) || packet->tcp_flags & TCP_SYN)
 		return false;
-	return flow->state == FLOW_REPLIED || (flow->flags & FLOW_ONE_WAY && !(packet->tcp_flags & TCP_SYN));
+	return flow->state == FLOW_REPLIED || flow->flags & FLOW_ONE_WAY;
 }
 
 /*
