@@ -22,17 +22,21 @@ import Testing
   /// The flow's first packet is sent by the kernel's neighbour code; the next one has its link addresses from the flow.
   @Test(arguments: AddressFamily.allCases) func nextHopIsCachedInTheFlow(family: AddressFamily) throws {
     let fixture = try DatapathFixture()
-    let (pod, remote) = (SocketAddress(Party.pod1.address(family), 40_000), SocketAddress(Party.remote.address(family), 53))
+    let (pod, remote) = (
+      SocketAddress(Party.pod1.address(family), 40_000), SocketAddress(Party.remote.address(family), 53)
+    )
     let packet = Conversation.udp.packet(.opening, from: pod, to: remote)
     let first = try fixture.send(packet, at: .fromPod(.pod1))
     #expect(first.parsed.ethernet == ParsedPacket(packet.bytes).ethernet)
     // The cache lasts for a second at most, so one packet in between may find it expired.
     let later = try (0..<3).map { _ in try fixture.send(packet, at: .fromPod(.pod1)).parsed.ethernet }
-    let routed = later.filter { $0?.destination == fixture.routerMAC && $0?.source == fixture.network.mac }
+    let routed = later.filter {
+      $0?.destination == fixture.datapath.routerMAC && $0?.source == fixture.datapath.network.mac
+    }
     #expect(routed.count >= 2)
-    var settings = try #require(try fixture.settings.get(0))
+    var settings = try #require(try fixture.datapath.settings.get(0))
     settings.route_generation += 1000
-    try fixture.settings.set(0, settings)
+    try fixture.datapath.settings.set(0, settings)
     let afterChange = try fixture.send(packet, at: .fromPod(.pod1))
     #expect(afterChange.parsed.ethernet == first.parsed.ethernet, "a change of routes asks the kernel again")
     #expect(first.isDecided && afterChange.isDecided)
@@ -44,7 +48,9 @@ import Testing
     let fixture = try DatapathFixture()
     try fixture.serve(at: .service, 80, talk.number(family), family, by: [(.pod2, 8080)])
     let client = SocketAddress(Party.pod1.address(family), 40_000)
-    let (pod, service) = (SocketAddress(Party.pod2.address(family), 8080), SocketAddress(Party.service.address(family), 80))
+    let (pod, service) = (
+      SocketAddress(Party.pod2.address(family), 8080), SocketAddress(Party.service.address(family), 80)
+    )
     let direct = try fixture.send(talk.packet(.opening, from: client, to: pod), at: .fromPod(.pod1))
     direct.expect(.redirect, talk.packet(.opening, from: client, to: pod, timeToLive: 63))
     let translated = try fixture.send(talk.packet(.opening, from: client, to: service), at: .fromPod(.pod1))
@@ -120,8 +126,8 @@ private struct Life {
     #expect((there.packets, back.packets) == packets)
     #expect((there.bytes, back.bytes) == bytes)
     #expect((there.service, back.service) == (service, service))
-    #expect(there.endpoint == fixture.slot(path.server.party))
-    #expect(back.endpoint == fixture.slot(path.opener.party))
+    #expect(there.endpoint == DatapathFixture.slot(path.server.party))
+    #expect(back.endpoint == DatapathFixture.slot(path.opener.party))
     #expect(there.input == fixture.input(path.opener.party))
     #expect(back.input == fixture.input(path.server.party))
     #expect(there.flags == flags.there)
@@ -130,7 +136,7 @@ private struct Life {
     #expect(count == (isConfirmed ? (2, 0) : (0, 2)))
   }
 
-  private var service: UInt32 { path.isService ? DatapathFixture.services : 0 }
+  private var service: UInt32 { path.isService ? DatapathFixture.service : 0 }
 
   private var flags: (there: FlowHalf.Flags, back: FlowHalf.Flags) {
     var (there, back): (FlowHalf.Flags, FlowHalf.Flags) = ([.opener], [])

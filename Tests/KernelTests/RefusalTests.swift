@@ -71,7 +71,8 @@ import Testing
     #expect(try fixture.send(reset, at: .fromPod(.pod1)).verdict == .drop, "a reset is never answered")
   }
 
-  @Test(arguments: asked, AddressFamily.allCases) func nobodyServesDatagrams(asked: Asked, family: AddressFamily) throws {
+  @Test(arguments: asked, AddressFamily.allCases) func nobodyServesDatagrams(asked: Asked, family: AddressFamily) throws
+  {
     let fixture = try DatapathFixture()
     for talk in [Conversation.udp, .sctp] {
       try fixture.serve(at: asked.address, 80, talk.number(family), family, by: [])
@@ -161,7 +162,7 @@ import Testing
     try fixture.serve(
       at: .externalIP, 80, .tcp, family, by: [(.pod1, 8080)], flags: [FRONTEND_EXTERNAL, FRONTEND_SOURCE_RANGES])
     let range = IPPrefix(Party.remote.address(family), length: family == .ipv4 ? 24 : 64)
-    try fixture.sourceRanges.set(source_range_key(service: DatapathFixture.services, prefix: range), 1)
+    try fixture.datapath.sourceRanges.set(source_range_key(service: DatapathFixture.service, prefix: range), 1)
     let service = SocketAddress(Party.externalIP.address(family), 80)
     for (client, verdict) in [(Party.remote, Outcome.Verdict.redirect), (.client, .drop)] {
       let source = SocketAddress(client.address(family), 40_000)
@@ -223,7 +224,7 @@ import Testing
   }
 
   @Test(arguments: AddressFamily.allCases) func tooBigForTheRoute(family: AddressFamily) throws {
-    let fixture = try DatapathFixture()
+    let fixture = try DatapathFixture(DatapathFixture.Options())
     let remote = SocketAddress(Party.remote.address(family), 53)
     try fixture.node.ip(
       "route replace \(IPPrefix(remote.address)) via \(Party.router.address(family)) dev eth0 mtu lock 1300")

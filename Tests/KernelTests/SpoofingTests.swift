@@ -1,0 +1,64 @@
+import BPF
+import BPFTesting
+import Networking
+import Testing
+
+/// Source addresses that are not the sender's.
+@Suite(.requiresBPF) struct SpoofingTests {
+  /// Who sends where, and whose address it claims.
+  struct Lie: Sendable, CustomTestStringConvertible {
+    var place: Place
+    var claimed: Party
+    var destination: Party
+    var testDescription: String { "\(claimed)'s address at \(place)" }
+  }
+
+  static let lies =
+    [Party.pod2, .node, .otherNode, .otherPod, .client, .remote, .service].map {
+      Lie(place: .fromPod(.pod1), claimed: $0, destination: .remote)
+    } + [Party.pod1, .pod2, .node].map { Lie(place: .fromNet, claimed: $0, destination: .pod2) }
+
+  @Test(arguments: lies, Conversation.combinations)
+  func claimedAddressIsRefused(lie: Lie, combination: (Conversation, AddressFamily)) throws {
+    let (talk, family) = combination
+    let fixture = try DatapathFixture()
+    let packet = talk.packet(
+      .opening, from: SocketAddress(lie.claimed.address(family), 40_000),
+      to: SocketAddress(lie.destination.address(family), 8080))
+    try fixture.send(packet, at: lie.place).expect(.drop)
+    #expect(try fixture.counts() == [lie.place.program: 1, "drop_source_address": 1])
+    #expect(try fixture.halfCounts() == (0, 0))
+  }
+
+  /// An established flow is no excuse: whoever knows its tuple still cannot speak in it.
+  @Test(arguments: Conversation.combinations, [Place.fromPod(.pod2), .fromNet])
+  func claimWithinAnEstablishedFlow(combination: (Conversation, AddressFamily), place: Place) throws {
+    let (talk, family) = combination
+    let fixture = try DatapathFixture()
+    let (pod, remote) = (
+      SocketAddress(Party.pod1.address(family), 40_000),
+      SocketAddress(Party.remote.address(family), talk.hasPorts ? 8080 : 40_000)
+    )
+    try fixture.send(talk.packet(.opening, from: pod, to: remote), at: .fromPod(.pod1)).expect(.redirect)
+    try fixture.send(talk.packet(.answer, from: remote, to: pod), at: .fromNet).expect(.redirect)
+    try fixture.send(talk.packet(.confirmation, from: pod, to: remote), at: .fromPod(.pod1)).expect(.redirect)
+    let number = talk.number(family)
+    let before = try fixture.half(number, pod, remote)
+    #expect(before?.isConfirmed == true)
+    let forged = talk.packet(.data, from: pod, to: remote)
+    try fixture.send(forged, at: place).expect(.drop)
+    #expect(try fixture.counts()["drop_source_address"] == 1)
+    #expect(try fixture.half(number, pod, remote) == before, "the flow is as it was")
+    try fixture.send(forged, at: .fromPod(.pod1)).expect(.redirect)
+  }
+
+  /// What the network sends as its own is its own.
+  @Test(arguments: AddressFamily.allCases) func othersMaySpeakForThemselves(family: AddressFamily) throws {
+    let fixture = try DatapathFixture()
+    let pod = SocketAddress(Party.pod1.address(family), 8080)
+    for sender in [Party.client, .remote, .otherNode, .otherPod] {
+      let packet = Conversation.udp.packet(.opening, from: SocketAddress(sender.address(family), 40_000), to: pod)
+      #expect(try fixture.send(packet, at: .fromNet).verdict == .redirect, "\(sender)")
+    }
+  }
+}
