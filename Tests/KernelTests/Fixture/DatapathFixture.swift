@@ -91,7 +91,7 @@ extension DatapathFixture {
       let entries = list.map { party, port in
         backend(
           address: ip_address(party.address(family)), port: port.bigEndian,
-          flags: Self.slot(party) == 0 ? 0 : UInt16(BACKEND_LOCAL.rawValue), weight: 1)
+          flags: Self.slot(party) == 0 ? 0 : UInt16(BACKEND_LOCAL.rawValue), node: 0)
       }
       datapath.backends.write(entries, at: Int(used))
       used += slice.count
@@ -160,7 +160,9 @@ extension DatapathFixture {
   func counting(_ body: () throws -> Void) throws -> [String: UInt64] {
     let before = try counts()
     try body()
-    return try counts().merging(before) { $0 - $1 }.filter { before[$0.key] != $0.value && $0.value > 0 }
+    return try counts().reduce(into: [:]) { growth, count in
+      if count.value > before[count.key, default: 0] { growth[count.key] = count.value - before[count.key, default: 0] }
+    }
   }
 
   /// Removes all flows and sets all counters to zero; services and addresses stay.

@@ -127,13 +127,12 @@ final class LoadedDatapath: Sendable {
       try introduce(.otherNode, ADDRESS_OTHER_NODE, family)
       try introduce(.service, ADDRESS_SERVICE, family)
       let range = IPPrefix(Party.service.address(family), length: family == .ipv4 ? 12 : 108)
-      try prefixes.set(ip_prefix(range), prefix_entry(flags: PREFIX_SERVICE.rawValue, index: 0))
+      try prefixes.set(ip_prefix(range), prefix_entry(flags: PREFIX_SERVICE.rawValue, node: 0))
     }
-    try settings.set(
-      0,
-      CBPF.settings(
-        node4: ip_address(Party.node.address(.ipv4)), node6: ip_address(Party.node.address(.ipv6)),
-        route_generation: 1, policy_generation: 0))
+    var own = CBPF.settings()
+    own.node4 = ip_address(Party.node.address(.ipv4))
+    own.node6 = ip_address(Party.node.address(.ipv6))
+    try settings.set(0, own)
   }
 
   private func introduce(_ party: Party, _ kind: address_kind, _ family: AddressFamily) throws {
