@@ -20,14 +20,14 @@ import Testing
   }
 
   private struct Ends {
-    var client: SocketAddress
-    var service: SocketAddress
-    var server: SocketAddress
+    var client: EndAddress
+    var service: EndAddress
+    var server: EndAddress
 
     init(_ family: AddressFamily, port: UInt16) {
-      client = SocketAddress(Party.pod1.address(family), port)
-      service = SocketAddress(Party.service.address(family), 80)
-      server = SocketAddress(Party.pod2.address(family), 8080)
+      client = EndAddress(Party.pod1.address(family), port)
+      service = EndAddress(Party.service.address(family), 80)
+      server = EndAddress(Party.pod2.address(family), 8080)
     }
   }
 

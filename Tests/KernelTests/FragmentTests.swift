@@ -56,13 +56,14 @@ import Testing
     }
   }
 
+  /// Nothing is known of its ports, so it must not pass; it is kept until the first is here.
   @Test(arguments: AddressFamily.allCases) func laterPieceWithoutTheFirst(family: AddressFamily) throws {
     let datagram = try Datagram(family)
     #expect(try datagram.send(1).verdict == .drop)
     #expect(try datagram.send(2).verdict == .drop)
-    #expect(try datagram.fixture.counts() == ["from_pod": 2, "drop_fragment": 2])
+    #expect(try datagram.fixture.counts() == ["from_pod": 2, "fragments_held": 2])
     #expect(try datagram.fixture.halfCounts() == (0, 0))
-    // Once the first is here they go through.
+    // Those that were kept have gone on behind it; those that come now go on at once.
     for index in [0, 2, 1] { datagram.expectArrival(index, try datagram.send(index)) }
   }
 
@@ -72,7 +73,7 @@ import Testing
     let other = PacketBuilder().ethernet().ip(from: Party.pod1.address(family), to: Party.service.address(family))
       .udp(from: 40_000, to: 80).payload(count: 300).fragments(ofAtMost: 104, identification: 78)
     #expect(try datagram.fixture.send(other[1], at: .fromPod(.pod1)).verdict == .drop)
-    #expect(try datagram.fixture.counts()["drop_fragment"] == 1)
+    #expect(try datagram.fixture.counts()["fragments_held"] == 1)
   }
 
   /// "Fragments" that are whole datagrams (RFC 6946) need nobody to remember them.
@@ -83,6 +84,6 @@ import Testing
     let packet = PacketBuilder().ethernet().ip(from: client, to: pod, fragment: whole)
       .udp(from: 40_000, to: 80).payload(count: 20)
     #expect(try fixture.send(packet, at: .fromPod(.pod1)).verdict == .redirect)
-    #expect(try fixture.half(.udp, SocketAddress(client, 40_000), SocketAddress(pod, 80)) != nil)
+    #expect(try fixture.half(.udp, EndAddress(client, 40_000), EndAddress(pod, 80)) != nil)
   }
 }

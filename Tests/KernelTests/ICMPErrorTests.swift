@@ -9,17 +9,17 @@ import Testing
   private struct Flow {
     let fixture: DatapathFixture
     let talk: Conversation
-    let client: SocketAddress
-    let service: SocketAddress
-    let pod: SocketAddress
+    let client: EndAddress
+    let service: EndAddress
+    let pod: EndAddress
 
     init(_ talk: Conversation, _ family: AddressFamily) throws {
       self.talk = talk
       fixture = try DatapathFixture()
       try fixture.serve(at: .externalIP, 80, talk.number(family), family, by: [(.pod1, 8080)])
-      client = SocketAddress(Party.remote.address(family), 40_000)
-      service = SocketAddress(Party.externalIP.address(family), 80)
-      pod = SocketAddress(Party.pod1.address(family), 8080)
+      client = EndAddress(Party.remote.address(family), 40_000)
+      service = EndAddress(Party.externalIP.address(family), 80)
+      pod = EndAddress(Party.pod1.address(family), 8080)
       try fixture.send(talk.packet(.opening, from: client, to: service), at: .fromNet).expect(.redirect)
       try fixture.send(talk.packet(.answer, from: pod, to: client), at: .fromPod(.pod1)).expect(.redirect)
     }
@@ -106,7 +106,7 @@ import Testing
   @Test(arguments: AddressFamily.allCases) func errorAboutADirectFlow(family: AddressFamily) throws {
     let fixture = try DatapathFixture()
     let (pod, remote) = (
-      SocketAddress(Party.pod1.address(family), 40_000), SocketAddress(Party.remote.address(family), 53)
+      EndAddress(Party.pod1.address(family), 40_000), EndAddress(Party.remote.address(family), 53)
     )
     try fixture.send(Conversation.udp.packet(.opening, from: pod, to: remote), at: .fromPod(.pod1)).expect(.redirect)
     let quoted = Conversation.udp.packet(.opening, from: pod, to: remote)
@@ -121,7 +121,7 @@ import Testing
   @Test(arguments: AddressFamily.allCases) func errorAboutAnEcho(family: AddressFamily) throws {
     let fixture = try DatapathFixture()
     let (pod, remote) = (
-      SocketAddress(Party.pod1.address(family), 40_000), SocketAddress(Party.remote.address(family), 40_000)
+      EndAddress(Party.pod1.address(family), 40_000), EndAddress(Party.remote.address(family), 40_000)
     )
     let echo = Conversation.echo.packet(.opening, from: pod, to: remote)
     try fixture.send(echo, at: .fromPod(.pod1)).expect(.redirect)
@@ -134,7 +134,7 @@ import Testing
   @Test(arguments: AddressFamily.allCases) func errorAboutNoFlow(family: AddressFamily) throws {
     let fixture = try DatapathFixture()
     let (pod, remote) = (
-      SocketAddress(Party.pod1.address(family), 40_000), SocketAddress(Party.remote.address(family), 53)
+      EndAddress(Party.pod1.address(family), 40_000), EndAddress(Party.remote.address(family), 53)
     )
     func error(_ source: Party, _ destination: Party) -> PacketBuilder {
       PacketBuilder().ethernet().ip(from: source.address(family), to: destination.address(family))

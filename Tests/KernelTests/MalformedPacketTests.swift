@@ -19,8 +19,8 @@ import Testing
 
   private static let linkLength = 14
 
-  private static func ends(_ family: AddressFamily) -> (SocketAddress, SocketAddress) {
-    (SocketAddress(Party.pod1.address(family), 40_000), SocketAddress(Party.pod2.address(family), 8080))
+  private static func ends(_ family: AddressFamily) -> (EndAddress, EndAddress) {
+    (EndAddress(Party.pod1.address(family), 40_000), EndAddress(Party.pod2.address(family), 8080))
   }
 
   private static func whole(_ talk: Conversation, _ family: AddressFamily) -> [UInt8] {
@@ -178,7 +178,7 @@ import Testing
     let pieces = PacketBuilder().ethernet().ip(from: source.address, to: destination.address)
       .tcp(from: 40_000, to: 8080, flags: .syn).payload(count: 40).fragments(ofAtMost: 8)
     try expectDropped([
-      Bad("first of 8 bytes", "drop_truncated", pieces[0]), Bad("the second", "drop_fragment", pieces[1]),
+      Bad("first of 8 bytes", "drop_truncated", pieces[0]), Bad("the second", "fragments_held", pieces[1]),
     ])
   }
 

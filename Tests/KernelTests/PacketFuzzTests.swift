@@ -26,10 +26,10 @@ import Testing
   }
 
   private static func ends(_ family: AddressFamily, _ source: Party, _ destination: Party) -> [(
-    SocketAddress, SocketAddress
+    EndAddress, EndAddress
   )] {
     [80, 8080].map {
-      (SocketAddress(source.address(family), 40_000), SocketAddress(destination.address(family), $0))
+      (EndAddress(source.address(family), 40_000), EndAddress(destination.address(family), $0))
     }
   }
 

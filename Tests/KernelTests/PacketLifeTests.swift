@@ -23,7 +23,7 @@ import Testing
   @Test(arguments: AddressFamily.allCases) func nextHopIsCachedInTheFlow(family: AddressFamily) throws {
     let fixture = try DatapathFixture()
     let (pod, remote) = (
-      SocketAddress(Party.pod1.address(family), 40_000), SocketAddress(Party.remote.address(family), 53)
+      EndAddress(Party.pod1.address(family), 40_000), EndAddress(Party.remote.address(family), 53)
     )
     let packet = Conversation.udp.packet(.opening, from: pod, to: remote)
     let first = try fixture.send(packet, at: .fromPod(.pod1))
@@ -47,16 +47,16 @@ import Testing
   func collidingSourcePortIsReplaced(talk: Conversation, family: AddressFamily) throws {
     let fixture = try DatapathFixture()
     try fixture.serve(at: .service, 80, talk.number(family), family, by: [(.pod2, 8080)])
-    let client = SocketAddress(Party.pod1.address(family), 40_000)
+    let client = EndAddress(Party.pod1.address(family), 40_000)
     let (pod, service) = (
-      SocketAddress(Party.pod2.address(family), 8080), SocketAddress(Party.service.address(family), 80)
+      EndAddress(Party.pod2.address(family), 8080), EndAddress(Party.service.address(family), 80)
     )
     let direct = try fixture.send(talk.packet(.opening, from: client, to: pod), at: .fromPod(.pod1))
     direct.expect(.redirect, talk.packet(.opening, from: client, to: pod, timeToLive: 63))
     let translated = try fixture.send(talk.packet(.opening, from: client, to: service), at: .fromPod(.pod1))
     let port = try #require(translated.parsed.sourcePort)
     #expect(port != 40_000 && port >= 1024)
-    let seen = SocketAddress(client.address, port)
+    let seen = EndAddress(client.address, port)
     translated.expect(.redirect, talk.packet(.opening, from: seen, to: pod, timeToLive: 63))
     for (asked, seenByPod) in [(service, seen), (pod, client)] {
       let reply = try fixture.send(talk.packet(.answer, from: pod, to: seenByPod), at: .fromPod(.pod2))
@@ -73,8 +73,8 @@ private struct Life {
   let fixture: DatapathFixture
 
   /// What a socket of the path is in this conversation: echoes have one identifier in place of both ports.
-  private func socket(_ end: Path.End) -> SocketAddress {
-    talk.hasPorts ? end.socket(family) : SocketAddress(end.party.address(family), path.opener.port)
+  private func socket(_ end: Path.End) -> EndAddress {
+    talk.hasPorts ? end.socket(family) : EndAddress(end.party.address(family), path.opener.port)
   }
 
   func run() throws {

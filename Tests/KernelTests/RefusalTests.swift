@@ -14,8 +14,8 @@ import Testing
     var address: Party
     var testDescription: String { "\(client) asks \(address)" }
     /// An answer goes out by the way the packet came in.
-    func client(_ family: AddressFamily) -> SocketAddress { SocketAddress(client.address(family), 40_000) }
-    func service(_ family: AddressFamily) -> SocketAddress { SocketAddress(address.address(family), 80) }
+    func client(_ family: AddressFamily) -> EndAddress { EndAddress(client.address(family), 40_000) }
+    func service(_ family: AddressFamily) -> EndAddress { EndAddress(address.address(family), 80) }
   }
 
   static let asked = [
@@ -24,7 +24,7 @@ import Testing
     Asked(client: .node, place: .toNet, address: .service),
   ]
 
-  private func answer(_ from: SocketAddress, _ to: SocketAddress) -> PacketBuilder {
+  private func answer(_ from: EndAddress, _ to: EndAddress) -> PacketBuilder {
     PacketBuilder().ethernet(from: MACAddress(2, 0, 0, 0, 0, 2), to: MACAddress(2, 0, 0, 0, 0, 1))
       .ip(from: from.address, to: to.address)
   }
@@ -61,7 +61,7 @@ import Testing
   @Test(arguments: AddressFamily.allCases) func middleOfAConnectionIsReset(family: AddressFamily) throws {
     let fixture = try DatapathFixture()
     let (client, service) = (
-      SocketAddress(Party.pod1.address(family), 40_000), SocketAddress(Party.service.address(family), 81)
+      EndAddress(Party.pod1.address(family), 40_000), EndAddress(Party.service.address(family), 81)
     )
     let ip = PacketBuilder().ethernet().ip(from: client.address, to: service.address)
     let outcome = try fixture.send(
@@ -91,7 +91,7 @@ import Testing
     let fixture = try DatapathFixture()
     try fixture.serve(at: .service, 80, .tcp, family, by: [(.pod1, 8080)])
     let (client, service) = (
-      SocketAddress(Party.pod1.address(family), 40_000), SocketAddress(Party.service.address(family), 9)
+      EndAddress(Party.pod1.address(family), 40_000), EndAddress(Party.service.address(family), 9)
     )
     let syn = Conversation.tcp.packet(.opening, from: client, to: service)
     let reset = answer(service, client)
@@ -150,8 +150,8 @@ import Testing
         local: drop.local.map { ($0, 8080) }, flags: drop.flags)
     }
     let packet = drop.talk.packet(
-      .opening, from: SocketAddress(drop.client.address(family), 40_000),
-      to: SocketAddress(drop.destination.address(family), 80))
+      .opening, from: EndAddress(drop.client.address(family), 40_000),
+      to: EndAddress(drop.destination.address(family), 80))
     try fixture.send(packet, at: drop.place).expect(.drop)
     #expect(try fixture.counts() == [drop.place.program: 1, drop.counter: 1])
     #expect(try fixture.halfCounts() == (0, 0))
@@ -163,9 +163,9 @@ import Testing
       at: .externalIP, 80, .tcp, family, by: [(.pod1, 8080)], flags: [FRONTEND_EXTERNAL, FRONTEND_SOURCE_RANGES])
     let range = IPPrefix(Party.remote.address(family), length: family == .ipv4 ? 24 : 64)
     try fixture.datapath.sourceRanges.set(source_range_key(service: DatapathFixture.service, prefix: range), 1)
-    let service = SocketAddress(Party.externalIP.address(family), 80)
+    let service = EndAddress(Party.externalIP.address(family), 80)
     for (client, verdict) in [(Party.remote, Outcome.Verdict.redirect), (.client, .drop)] {
-      let source = SocketAddress(client.address(family), 40_000)
+      let source = EndAddress(client.address(family), 40_000)
       #expect(
         try fixture.send(Conversation.tcp.packet(.opening, from: source, to: service), at: .fromNet).verdict == verdict,
         "\(client)")
@@ -178,15 +178,15 @@ import Testing
     try fixture.serve(
       at: .externalIP, 80, .tcp, family, by: [(.otherPod, 8080)], local: [(.pod2, 8080)],
       flags: [FRONTEND_EXTERNAL, FRONTEND_EXTERNAL_LOCAL, FRONTEND_HAS_ENDPOINTS])
-    let service = SocketAddress(Party.externalIP.address(family), 80)
+    let service = EndAddress(Party.externalIP.address(family), 80)
     for (client, place, backend) in [
       (Party.client, Place.fromNet, Party.pod2), (.pod1, .fromPod(.pod1), .otherPod),
     ] {
-      let source = SocketAddress(client.address(family), 40_000)
+      let source = EndAddress(client.address(family), 40_000)
       try fixture.send(Conversation.tcp.packet(.opening, from: source, to: service), at: place).expect(
         .redirect,
         Conversation.tcp.packet(
-          .opening, from: source, to: SocketAddress(backend.address(family), 8080), timeToLive: 63))
+          .opening, from: source, to: EndAddress(backend.address(family), 8080), timeToLive: 63))
     }
   }
 
@@ -195,11 +195,11 @@ import Testing
   @Test(arguments: AddressFamily.allCases) func hopLimitRunsOut(family: AddressFamily) throws {
     let fixture = try DatapathFixture()
     let (client, remote) = (
-      SocketAddress(Party.pod1.address(family), 40_000), SocketAddress(Party.remote.address(family), 53)
+      EndAddress(Party.pod1.address(family), 40_000), EndAddress(Party.remote.address(family), 53)
     )
     for timeToLive in [UInt8(0), 1] {
       let packet = Conversation.udp.packet(.opening, from: client, to: remote, timeToLive: timeToLive, payload: 40)
-      let error = answer(SocketAddress(Party.node.address(family), 0), client).icmp(.timeExceeded).quoting(packet)
+      let error = answer(EndAddress(Party.node.address(family), 0), client).icmp(.timeExceeded).quoting(packet)
       try fixture.send(packet, at: .fromPod(.pod1)).expect(.redirect, error)
     }
     #expect(try fixture.counts()["drop_ttl"] == 2)
@@ -211,7 +211,7 @@ import Testing
     let fixture = try DatapathFixture(options)
     try fixture.serve(at: .service, 80, .udp, family, by: [(.pod2, 8080)])
     let (client, service) = (
-      SocketAddress(Party.pod1.address(family), 40_000), SocketAddress(Party.service.address(family), 80)
+      EndAddress(Party.pod1.address(family), 40_000), EndAddress(Party.service.address(family), 80)
     )
     let headers = family == .ipv4 ? 28 : 48
     let fitting = Conversation.udp.packet(.opening, from: client, to: service, payload: 1300 - headers)
@@ -225,10 +225,10 @@ import Testing
 
   @Test(arguments: AddressFamily.allCases) func tooBigForTheRoute(family: AddressFamily) throws {
     let fixture = try DatapathFixture(DatapathFixture.Options())
-    let remote = SocketAddress(Party.remote.address(family), 53)
+    let remote = EndAddress(Party.remote.address(family), 53)
     try fixture.node.ip(
       "route replace \(IPPrefix(remote.address)) via \(Party.router.address(family)) dev eth0 mtu lock 1300")
-    let client = SocketAddress(Party.pod1.address(family), 40_000)
+    let client = EndAddress(Party.pod1.address(family), 40_000)
     let packet = Conversation.udp.packet(.opening, from: client, to: remote, payload: 1400)
     let error = answer(remote, client).icmp(.tooBig(mtu: 1300)).quoting(packet, limit: 512)
     try fixture.send(packet, at: .fromPod(.pod1)).expect(.redirect, error)

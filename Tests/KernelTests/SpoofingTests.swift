@@ -23,8 +23,8 @@ import Testing
     let (talk, family) = combination
     let fixture = try DatapathFixture()
     let packet = talk.packet(
-      .opening, from: SocketAddress(lie.claimed.address(family), 40_000),
-      to: SocketAddress(lie.destination.address(family), 8080))
+      .opening, from: EndAddress(lie.claimed.address(family), 40_000),
+      to: EndAddress(lie.destination.address(family), 8080))
     try fixture.send(packet, at: lie.place).expect(.drop)
     #expect(try fixture.counts() == [lie.place.program: 1, "drop_source_address": 1])
     #expect(try fixture.halfCounts() == (0, 0))
@@ -36,8 +36,8 @@ import Testing
     let (talk, family) = combination
     let fixture = try DatapathFixture()
     let (pod, remote) = (
-      SocketAddress(Party.pod1.address(family), 40_000),
-      SocketAddress(Party.remote.address(family), talk.hasPorts ? 8080 : 40_000)
+      EndAddress(Party.pod1.address(family), 40_000),
+      EndAddress(Party.remote.address(family), talk.hasPorts ? 8080 : 40_000)
     )
     try fixture.send(talk.packet(.opening, from: pod, to: remote), at: .fromPod(.pod1)).expect(.redirect)
     try fixture.send(talk.packet(.answer, from: remote, to: pod), at: .fromNet).expect(.redirect)
@@ -55,9 +55,9 @@ import Testing
   /// What the network sends as its own is its own.
   @Test(arguments: AddressFamily.allCases) func othersMaySpeakForThemselves(family: AddressFamily) throws {
     let fixture = try DatapathFixture()
-    let pod = SocketAddress(Party.pod1.address(family), 8080)
+    let pod = EndAddress(Party.pod1.address(family), 8080)
     for sender in [Party.client, .remote, .otherNode, .otherPod] {
-      let packet = Conversation.udp.packet(.opening, from: SocketAddress(sender.address(family), 40_000), to: pod)
+      let packet = Conversation.udp.packet(.opening, from: EndAddress(sender.address(family), 40_000), to: pod)
       #expect(try fixture.send(packet, at: .fromNet).verdict == .redirect, "\(sender)")
     }
   }

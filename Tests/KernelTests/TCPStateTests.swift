@@ -17,9 +17,9 @@ import Testing
 
     init(_ family: AddressFamily) throws { try self.init(family, try DatapathFixture()) }
 
-    var client: SocketAddress { SocketAddress(Party.pod1.address(family), 40_000) }
-    var service: SocketAddress { SocketAddress(Party.service.address(family), 80) }
-    var server: SocketAddress { SocketAddress(Party.pod2.address(family), 8080) }
+    var client: EndAddress { EndAddress(Party.pod1.address(family), 40_000) }
+    var service: EndAddress { EndAddress(Party.service.address(family), 80) }
+    var server: EndAddress { EndAddress(Party.pod2.address(family), 8080) }
 
     /// The opener sends, and where that ends.
     @discardableResult

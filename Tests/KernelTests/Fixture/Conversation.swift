@@ -45,7 +45,7 @@ enum Conversation: String, Sendable, CaseIterable, CustomTestStringConvertible {
 
   /// The packet of a turn. An echo's identifier is the opener's port.
   func packet(
-    _ turn: Turn, from source: SocketAddress, to destination: SocketAddress, timeToLive: UInt8 = 64,
+    _ turn: Turn, from source: EndAddress, to destination: EndAddress, timeToLive: UInt8 = 64,
     payload: Int = 41
   ) -> PacketBuilder {
     let ip = PacketBuilder().ethernet().ip(from: source.address, to: destination.address, timeToLive: timeToLive)

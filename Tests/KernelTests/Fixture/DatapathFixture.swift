@@ -173,7 +173,7 @@ extension DatapathFixture {
   }
 
   /// The half of a flow that packets from `source` to `destination` find.
-  func half(_ number: L4Protocol, _ source: SocketAddress, _ destination: SocketAddress) throws -> FlowHalf? {
+  func half(_ number: L4Protocol, _ source: EndAddress, _ destination: EndAddress) throws -> FlowHalf? {
     let key = flow_tuple(number, source, destination)
     if let confirmed = try datapath.flows.get(key) { return FlowHalf(confirmed.flow, isConfirmed: true) }
     return try datapath.unconfirmedFlows.get(key).map { FlowHalf($0, isConfirmed: false) }

@@ -27,8 +27,8 @@ struct FlowHalf: Equatable, Sendable {
   }
 
   /// The packet's ends once translated.
-  var source: SocketAddress
-  var destination: SocketAddress
+  var source: EndAddress
+  var destination: EndAddress
   var flags: Flags
   var state: State?
   var isConfirmed: Bool
@@ -39,8 +39,8 @@ struct FlowHalf: Equatable, Sendable {
   var bytes: UInt64
 
   init(_ flow: flow, isConfirmed: Bool) {
-    source = SocketAddress(IPAddress(flow.source), UInt16(bigEndian: flow.source_port))
-    destination = SocketAddress(IPAddress(flow.destination), UInt16(bigEndian: flow.destination_port))
+    source = EndAddress(IPAddress(flow.source), UInt16(bigEndian: flow.source_port))
+    destination = EndAddress(IPAddress(flow.destination), UInt16(bigEndian: flow.destination_port))
     flags = Flags(rawValue: flow.flags)
     state = State(rawValue: flow.state)
     self.isConfirmed = isConfirmed
@@ -54,7 +54,7 @@ struct FlowHalf: Equatable, Sendable {
 
 extension flow_tuple {
   /// The key of packets from `source` to `destination`.
-  init(_ number: L4Protocol, _ source: SocketAddress, _ destination: SocketAddress) {
+  init(_ number: L4Protocol, _ source: EndAddress, _ destination: EndAddress) {
     self.init()
     self.source = ip_address(source.address)
     self.destination = ip_address(destination.address)

@@ -90,6 +90,7 @@ final class LoadedDatapath: Sendable {
 
   private static func load(_ options: DatapathFixture.Options) throws -> Object {
     let opening = try OpenObject(hexadecimal: BPFPrograms.tc, name: "tc")
+    try opening.select(programs: ["from_pod", "to_pod", "from_net", "to_net"])
     try opening.resize(map: "flows", to: options.flowCapacity)
     try opening.resize(map: "unconfirmed_flows", to: options.unconfirmedCapacity)
     for map in ["backends", "maglev", "affinity"] { try opening.resize(map: map, to: 1 << 10) }

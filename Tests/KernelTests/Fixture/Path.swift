@@ -9,7 +9,7 @@ struct Path: Sendable, CustomTestStringConvertible {
     var party: Party
     var port: UInt16
 
-    func socket(_ family: AddressFamily) -> SocketAddress { SocketAddress(party.address(family), port) }
+    func socket(_ family: AddressFamily) -> EndAddress { EndAddress(party.address(family), port) }
   }
 
   /// One direction.
