@@ -89,9 +89,9 @@ public final class BPFDataPlane: DataPlane {
     maps = try DatapathMaps(of: object)
     netlink = try NetlinkSocket()
     attachments = InterfaceAttachments(programs: try DatapathPrograms(of: object), pins: options.pins)
-    endpoints = EndpointTable(try maps.endpoints.duplicate())
+    endpoints = EndpointTable(SharedMap(try maps.endpoints.duplicate()), capacity: maps.endpoints.capacity)
     addresses = AddressTable(maps.addresses)
-    nodes = NodeTable(try maps.nodes.duplicate())
+    nodes = NodeTable(SharedMap(try maps.nodes.duplicate()), capacity: maps.nodes.capacity)
     prefixes = PrefixTable(maps.prefixes)
     services = try ServiceTable(
       maps: ServiceMaps(maps), configuration: options.configuration, nodes: nodes.numbers)
@@ -206,18 +206,18 @@ public final class BPFDataPlane: DataPlane {
     var problems: [DataPlaneProblem] = []
     do {
       let host = try HostNetwork(netlink)
-      let node = state.nodes[options.configuration.nodeName]
+      let node = cluster.node
       let network = try host.networkInterfaces(named: options.interfaces, of: node)
       problems += host.missing(options.interfaces).map {
         DataPlaneProblem("interface \($0)", "there is none of that name: correct --interface, or create it")
       }
       let mtu = network.compactMap { host.links[$0]?.mtu }.min() ?? 1_500
       problems += updateTunnel(mtu: mtu)
-      problems += updateSettings(node)
+      problems += updateSettings()
       problems += attach(.net, to: network)
       problems += attach(.host, to: [.loopback])
       problems += updateCluster(mtu: mtu)
-      problems += try updatePods(host, node, network)
+      problems += try updatePods(host, network)
     } catch {
       problems.append(DataPlaneProblem("node \(options.configuration.nodeName)", "\(error)"))
     }
@@ -226,7 +226,7 @@ public final class BPFDataPlane: DataPlane {
 
   /// A node alone needs no tunnel.
   private func updateTunnel(mtu: Int) -> [DataPlaneProblem] {
-    guard !otherNodes.isEmpty else { return [] }
+    guard !cluster.otherNodes.isEmpty else { return [] }
     return reporting("tunnel device \(Tunnel.name)") {
       let tunnel = try Tunnel(netlink, mtu: mtu)
       try attachments.attach(.tunnel, to: tunnel.interface)
@@ -234,71 +234,40 @@ public final class BPFDataPlane: DataPlane {
     }
   }
 
+  private var cluster: ClusterView {
+    ClusterView(state: state, nodeName: options.configuration.nodeName, numbers: nodes.numbers)
+  }
+
   private func updateCluster(mtu: Int) -> [DataPlaneProblem] {
     reporting("other nodes") {
-      try nodes.update(otherNodes) { UInt32(Tunnel.innerMTU(mtu, $0)) }
-      try prefixes.replace(with: clusterPrefixes)
+      try nodes.update(cluster.otherNodes) { UInt32(Tunnel.innerMTU(mtu, $0)) }
+      try prefixes.replace(
+        with: cluster.prefixes(
+          masqueradePools: options.masqueradePools, directReturnExclusions: options.directReturnExclusions))
     }
   }
 
-  private var otherNodes: [Node] {
-    state.nodes.values.filter { $0.name != options.configuration.nodeName }.sorted { $0.name < $1.name }
-  }
-
-  /// Pod ranges, who of them is masqueraded, and who is excepted from direct return.
-  private var clusterPrefixes: [IPPrefix: prefix_entry] {
-    var entries: [IPPrefix: prefix_entry] = [:]
-    func mark(_ prefix: IPPrefix, _ flags: prefix_flag..., node: UInt32 = 0) {
-      var entry = entries[prefix] ?? prefix_entry(flags: 0, node: node)
-      for flag in flags { entry.flags |= flag.rawValue }
-      entries[prefix] = entry
-    }
-    for node in state.nodes.values {
-      let isOther = node.name != options.configuration.nodeName
-      let number = isOther ? nodes.numbers.number(of: node.name) : 0
-      for prefix in node.podPrefixes {
-        mark(prefix, PREFIX_POD, node: number)
-        if options.masqueradePools == nil { mark(prefix, PREFIX_MASQUERADE) }
-      }
-    }
-    for pool in options.masqueradePools ?? [] { mark(pool, PREFIX_MASQUERADE) }
-    for range in options.directReturnExclusions { mark(range, PREFIX_NO_DSR) }
-    return entries
-  }
-
-  private func updateSettings(_ node: Node?) -> [DataPlaneProblem] {
-    settings.node4 = ip_address(node?.address(.ipv4) ?? IPAddress(high: 0, low: 0xffff_0000_0000))
-    settings.node6 = ip_address(node?.address(.ipv6) ?? IPAddress(high: 0, low: 0))
-    settings.overlay = options.usesOverlay ? 1 : 0
+  private func updateSettings() -> [DataPlaneProblem] {
+    cluster.describeNode(in: &settings, usesOverlay: options.usesOverlay)
     return reporting("settings") { try maps.settings.set(0, settings) }
   }
 
   /// Pods first get their programs, then a slot, then their addresses: from the first packet that finds a pod there is
   /// somebody to deliver it.
-  private func updatePods(
-    _ host: HostNetwork, _ node: Node?, _ network: Set<InterfaceIndex>
-  ) throws -> [DataPlaneProblem] {
+  private func updatePods(_ host: HostNetwork, _ network: Set<InterfaceIndex>) throws -> [DataPlaneProblem] {
     var problems: [DataPlaneProblem] = []
-    var wanted = nodeAddresses(host, node)
-    var plugged: Set<NamespacedName> = []
+    var plugged: [NamespacedName: UInt32] = [:]
     var leftAlone: Set<UInt32> = []
-    for pod in localPods {
+    for pod in cluster.localPods {
       guard let port = try host.port(of: pod, excluding: network) else { continue }
       if !pod.usesConnectTimeBalancing { leftAlone.insert(port.interface.rawValue) }
       problems += attach(.pod, to: [port.interface])
-      problems += reporting("pod \(pod.name)") {
-        let slot = try endpoints.assign(pod.name, to: port)
-        plugged.insert(pod.name)
-        for address in pod.addresses { wanted[address] = address_entry(ADDRESS_LOCAL_POD, index: slot) }
-      }
+      problems += reporting("pod \(pod.name)") { plugged[pod.name] = try endpoints.assign(pod.name, to: port) }
     }
-    problems += reporting("addresses of pods and nodes") {
-      for address in try addresses.replace(with: wanted) {
-        problems += services.restoreAddress(address).problems.map(DataPlaneProblem.init)
-      }
-    }
+    problems += addresses.replace(
+      with: cluster.addresses(ownAddresses: host.ownAddresses, slots: plugged), restoring: services)
     problems += reporting("connect-time balancing") { try sockets?.leaveAlone(leftAlone) }
-    problems += removePods(exceptFor: plugged, network)
+    problems += removePods(exceptFor: Set(plugged.keys), network)
     return problems
   }
 
@@ -314,23 +283,6 @@ public final class BPFDataPlane: DataPlane {
     }
   }
 
-  private var localPods: [Workload] {
-    state.workloads.values
-      .filter { $0.node == options.configuration.nodeName && $0.hasOwnAddresses }
-      .sorted { $0.name < $1.name }
-  }
-
-  private func nodeAddresses(_ host: HostNetwork, _ node: Node?) -> [IPAddress: address_entry] {
-    var entries: [IPAddress: address_entry] = [:]
-    for other in otherNodes {
-      let entry = address_entry(ADDRESS_OTHER_NODE, index: nodes.numbers.number(of: other.name))
-      for address in other.addresses { entries[address.address] = entry }
-    }
-    for address in host.ownAddresses { entries[address] = address_entry(ADDRESS_THIS_NODE) }
-    for address in node?.addresses ?? [] { entries[address.address] = address_entry(ADDRESS_THIS_NODE) }
-    return entries
-  }
-
   private func attach(
     _ role: InterfaceAttachments.Role, to interfaces: Set<InterfaceIndex>
   ) -> [DataPlaneProblem] {
@@ -338,19 +290,6 @@ public final class BPFDataPlane: DataPlane {
       reporting("interface \(interface)") { try attachments.attach(role, to: interface) }
     }
   }
-
-  private func reporting(_ subject: String, _ body: () throws -> Void) -> [DataPlaneProblem] {
-    do {
-      try body()
-      return []
-    } catch {
-      return [DataPlaneProblem(subject, "\(error)")]
-    }
-  }
-}
-
-extension DataPlaneProblem {
-  init(_ problem: ServiceProblem) { self.init(problem.subject, "\(problem.reason)") }
 }
 
 extension ServiceMaps {
@@ -364,7 +303,7 @@ extension ServiceMaps {
 
 extension StateChange {
   /// Whether it is about pods or nodes rather than services.
-  fileprivate var concernsNode: Bool {
+  var concernsNode: Bool {
     switch key {
     case .node, .workload: true
     case .namespace, .endpointSlice, .service: false

@@ -1,5 +1,6 @@
 import Model
 import Networking
+import Services
 
 /// What makes a node's packets go where the cluster's state says.
 ///
@@ -31,4 +32,20 @@ public struct DataPlaneProblem: Error, Hashable, Sendable, CustomStringConvertib
 
   /// Subject and message.
   public var description: String { "\(subject): \(message)" }
+}
+
+extension DataPlaneProblem {
+  init(_ problem: ServiceProblem) { self.init(problem.subject, "\(problem.reason)") }
+}
+
+extension DataPlane {
+  /// Runs `body`; what it throws is a problem of `subject`.
+  func reporting(_ subject: String, _ body: () throws -> Void) -> [DataPlaneProblem] {
+    do {
+      try body()
+      return []
+    } catch {
+      return [DataPlaneProblem(subject, "\(error)")]
+    }
+  }
 }

@@ -36,16 +36,21 @@ struct FlowCleaner {
 
     var isEmpty: Bool { backends.isEmpty && slots.isEmpty && frontends.isEmpty }
 
+    /// Whether a half is selected: packets with `asked` go on as `translated`.
+    func contains(
+      _ asked: FlowTuple, to translated: FlowTuple, service: UInt32, endpoint: UInt32, isOpener: Bool
+    ) -> Bool {
+      if endpoint != 0 && slots.contains(endpoint) { return true }
+      guard isOpener, asked.protocol == .udp else { return false }
+      return backends.contains(
+        Place(service: service, address: translated.destination, port: translated.destinationPort))
+        || frontends.contains(Place(service: service, address: asked.destination, port: asked.destinationPort))
+    }
+
     func contains(_ key: flow_tuple, _ flow: flow) -> Bool {
-      if flow.endpoint != 0 && slots.contains(flow.endpoint) { return true }
-      guard UInt32(flow.flags) & FLOW_OPENER.rawValue != 0, key.protocol == L4Protocol.udp.rawValue else {
-        return false
-      }
-      let to = Place(
-        service: flow.service, address: IPAddress(flow.destination), port: UInt16(bigEndian: flow.destination_port))
-      let asked = Place(
-        service: flow.service, address: IPAddress(key.destination), port: UInt16(bigEndian: key.destination_port))
-      return backends.contains(to) || frontends.contains(asked)
+      contains(
+        FlowTuple(key), to: FlowTuple(key.partner(of: flow)).reversed, service: flow.service, endpoint: flow.endpoint,
+        isOpener: UInt32(flow.flags) & FLOW_OPENER.rawValue != 0)
     }
   }
 

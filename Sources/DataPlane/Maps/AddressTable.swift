@@ -6,7 +6,7 @@ import Services
 /// Map `addresses`, as far as it is about pods and nodes: what each address is to this node.
 ///
 /// Cluster IPs are in the same map and belong to `Services`; an entry of ours comes first, and where it goes,
-/// `onRelease` lets a cluster IP take the place again.
+/// `replace(with:restoring:)` lets a cluster IP take the place again.
 final class AddressTable {
   private let map: any MapStorage<ip_address, address_entry>
   private var entries: [IPAddress: address_entry] = [:]
@@ -36,6 +36,17 @@ final class AddressTable {
       entries[address] = nil
     }
     return stale
+  }
+
+  /// Makes the entries exactly `wanted`. Where one goes, a cluster IP of `services` may take the place.
+  func replace(
+    with wanted: [IPAddress: address_entry], restoring services: ServiceTable
+  ) -> [DataPlaneProblem] {
+    do throws(BPFError) {
+      return try replace(with: wanted).flatMap { services.restoreAddress($0).problems.map(DataPlaneProblem.init) }
+    } catch {
+      return [DataPlaneProblem("addresses of pods and nodes", "\(error)")]
+    }
   }
 }
 

@@ -11,16 +11,19 @@ final class EndpointTable {
     var mtu: UInt32
   }
 
-  private let map: ArrayMap<endpoint>
+  private let map: any MapStorage<UInt32, endpoint>
+  private let capacity: Int
   private(set) var slots: [NamespacedName: UInt32] = [:]
   private var ports: [UInt32: Port] = [:]
   /// Free slots, the longest unused first: a flow of a pod that is gone must not find another pod in its slot soon.
   private var free: [UInt32]
 
-  init(_ map: consuming ArrayMap<endpoint>) {
+  /// Slots of `map`, an array of `capacity` entries.
+  init(_ map: any MapStorage<UInt32, endpoint>, capacity: Int) {
     // Slot 0 means "none".
-    free = (1..<UInt32(map.capacity)).map(\.self)
+    free = (1..<UInt32(capacity)).map(\.self)
     self.map = map
+    self.capacity = capacity
   }
 
   /// Reads what a former agent has left; `assign(_:to:)` then finds a pod's slot again by its interface.
@@ -53,7 +56,7 @@ final class EndpointTable {
     guard let slot = free.first(where: { ports[$0] == nil }) ?? free.first else {
       throw BPFError(
         .full, operation: "plug in", object: "pod \(pod)",
-        hint: "the node's \(map.capacity - 1) slots for pods are taken")
+        hint: "the node's \(capacity - 1) slots for pods are taken")
     }
     return slot
   }

@@ -6,13 +6,14 @@ import Services
 
 /// Map `nodes`: the other nodes of the cluster, and where their end of the tunnel is.
 final class NodeTable {
-  private let map: ArrayMap<node>
+  private let map: any MapStorage<UInt32, node>
   private var entries: [UInt32: node] = [:]
   /// By which number each is known.
   let numbers: NodeNumbers
 
-  init(_ map: consuming ArrayMap<node>) {
-    numbers = NodeNumbers(capacity: UInt32(map.capacity))
+  /// Places in `map`, an array of `capacity` entries.
+  init(_ map: any MapStorage<UInt32, node>, capacity: Int) {
+    numbers = NodeNumbers(capacity: UInt32(capacity))
     self.map = map
   }
 

@@ -1,0 +1,117 @@
+import CBPF
+import Model
+import Netlink
+import Networking
+import Services
+
+/// The road of every packet, as in `CBPF/datapath/tc.bpf.c` and `forward.h`.
+extension InMemoryDataPlane {
+  /// What would happen to `packet`, which is first seen at `origin`. Its flow is remembered: the next packet of it, and
+  /// replies, are treated as such.
+  ///
+  /// - Throws: ``PacketQuestionError`` if no such packet can be, or `origin` is not known.
+  public func fate(
+    of packet: PacketDescription, from origin: PacketOrigin
+  ) throws(PacketQuestionError) -> PacketFate {
+    let arrival = try arrival(of: packet, from: origin)
+    if let verdict = beforeFlows(arrival) { return PacketFate(verdict) }
+    if let flow = flows[packet.tuple], flow.input != arrival.input {
+      guard isSourceValid(arrival) else { return PacketFate(.dropped(.sourceAddress)) }
+      // The sender has moved.
+      flows.remove(packet.tuple)
+    }
+    if flows[packet.tuple] != nil, flows.advance(packet), let flow = flows[packet.tuple] {
+      return PacketFate(forward(arrival, by: flow), by: flow)
+    }
+    return begin(arrival)
+  }
+
+  /// A packet and where it is seen, in the terms of the tables.
+  struct Arrival {
+    let packet: PacketDescription
+    let tuple: FlowTuple
+    let origin: PacketOrigin
+    /// As ``ModelledFlow/input``.
+    let input: InterfaceIndex
+    /// The number of the node that has sent it through the tunnel; 0: none.
+    let tunnelSender: UInt32
+
+    var family: AddressFamily { tuple.destination.family }
+    var isThroughTunnel: Bool { if case .tunnel = origin { true } else { false } }
+    var isFromPod: Bool { if case .pod = origin { true } else { false } }
+  }
+
+  private func arrival(
+    of packet: PacketDescription, from origin: PacketOrigin
+  ) throws(PacketQuestionError) -> Arrival {
+    guard packet.source.family == packet.destination.family else {
+      throw PacketQuestionError(
+        "no packet goes from \(packet.source) to \(packet.destination): give both addresses of one family")
+    }
+    var (input, sender) = (ModelledFlow.network, UInt32(0))
+    switch origin {
+    case .pod(let name):
+      guard let slot = slot(of: name), let interface = interface(inSlot: slot) else {
+        throw PacketQuestionError(
+          "pod \(name) is not one of node \(options.configuration.nodeName): correct the name, or apply a state that has it"
+        )
+      }
+      input = interface
+    case .tunnel(let name): sender = tunnelNumber(name) ?? 0
+    case .host: input = ModelledFlow.host
+    case .network: break
+    }
+    return Arrival(packet: packet, tuple: packet.tuple, origin: origin, input: input, tunnelSender: sender)
+  }
+
+  private func beforeFlows(_ arrival: Arrival) -> PacketFate.Verdict? {
+    guard arrival.packet.isWellFormed else { return .dropped(.malformed) }
+    if arrival.origin == .network, arrival.tuple.protocol == .udp, arrival.tuple.destinationPort == Tunnel.port {
+      return .stack
+    }
+    if arrival.isThroughTunnel && arrival.tunnelSender == 0 { return .dropped(.tunnelSource) }
+    if case .icmp(.linkControl) = arrival.packet.transport, arrival.family == .ipv6 { return .stack }
+    return nil
+  }
+
+  /// Sends a packet of a known flow on its way.
+  func forward(_ arrival: Arrival, by flow: ModelledFlow) -> PacketFate.Verdict {
+    if flow.isToHost { return .host }
+    if arrival.packet.timeToLive <= 1 && !arrival.origin.isStack { return .dropped(.timeToLive) }
+    if flow.endpoint != 0 {
+      guard interface(inSlot: flow.endpoint) != nil, let pod = pod(inSlot: flow.endpoint) else {
+        return .dropped(.noEndpoint)
+      }
+      return .pod(pod)
+    }
+    guard flow.tunnelNode != 0 else { return .network }
+    guard let node = tables.node(flow.tunnelNode), node.mtu != 0, let name = nodeName(flow.tunnelNode) else {
+      return .dropped(.noRoute)
+    }
+    return .tunnel(name)
+  }
+}
+
+extension PacketFate {
+  init(_ verdict: Verdict, by flow: ModelledFlow) {
+    self.init(verdict)
+    if case .dropped = verdict { return }
+    forwarded = flow.translated
+  }
+}
+
+extension PacketDescription {
+  /// Whether the datapath's parser takes it: flag combinations that no stack sends, and SCTP's port 0, are refused.
+  var isWellFormed: Bool {
+    switch transport {
+    case .tcp(_, _, let flags):
+      switch flags.intersection([.syn, .fin, .rst]) {
+      case .syn, .rst: true
+      case .fin, []: flags.contains(.ack)
+      default: false
+      }
+    case .sctp(let source, let destination, _): source != 0 && destination != 0
+    case .icmp, .udp, .other: true
+    }
+  }
+}

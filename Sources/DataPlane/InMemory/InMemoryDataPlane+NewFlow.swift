@@ -1,0 +1,189 @@
+import CBPF
+import Model
+import Netlink
+import Networking
+import Services
+
+/// A flow's first packet, as in `CBPF/datapath/new_flow.h` and `masquerade.h`.
+extension InMemoryDataPlane {
+  /// Enters the packet's flow and says what becomes of the packet.
+  func begin(_ arrival: Arrival) -> PacketFate {
+    if arrival.tuple.destination.isLinkScoped || isHostBusiness(arrival) { return PacketFate(.stack) }
+    guard isSourceValid(arrival) else { return PacketFate(.dropped(.sourceAddress)) }
+    var flow = ModelledFlow(translated: arrival.tuple, input: arrival.input)
+    switch balance(arrival, &flow) {
+    case .none: return unserved(arrival).map { PacketFate($0) } ?? enter(arrival, flow, nil)
+    case .chosen(let choice): return enter(arrival, flow, choice)
+    case .refused: return PacketFate(.refused)
+    case .dropped(let reason): return PacketFate(.dropped(reason))
+    }
+  }
+
+  /// Flows between the host and others than its pods are not the data plane's to track.
+  private func isHostBusiness(_ arrival: Arrival) -> Bool {
+    if arrival.isFromPod || arrival.isThroughTunnel || tables.frontend(arrival.tuple) != nil { return false }
+    let destination = arrival.tuple.destination
+    switch tables.kind(destination) {
+    case ADDRESS_UNKNOWN: return !tables.has(PREFIX_SERVICE, destination)
+    case ADDRESS_THIS_NODE, ADDRESS_OTHER_NODE: return true
+    default: return false
+    }
+  }
+
+  /// Whether the sender may use this source address there.
+  func isSourceValid(_ arrival: Arrival) -> Bool {
+    let source = tables.address(arrival.tuple.source)
+    switch arrival.origin {
+    case .pod: return source.kind == ADDRESS_LOCAL_POD.rawValue && interface(inSlot: source.index) == arrival.input
+    case .network, .tunnel:
+      return source.kind != ADDRESS_LOCAL_POD.rawValue && source.kind != ADDRESS_THIS_NODE.rawValue
+    case .host: return true
+    }
+  }
+
+  /// A packet for a service address that no frontend answers at.
+  private func unserved(_ arrival: Arrival) -> PacketFate.Verdict? {
+    let destination = arrival.tuple.destination
+    switch tables.kind(destination) {
+    case ADDRESS_SERVICE: return arrival.tuple.protocol.hasPorts ? .refused : .dropped(.serviceAddress)
+    case ADDRESS_UNKNOWN where tables.has(PREFIX_SERVICE, destination): return .dropped(.serviceAddress)
+    default: return nil
+    }
+  }
+
+  // MARK: - Services
+
+  /// Aims the flow at a backend, if a service has the packet's destination.
+  private func balance(_ arrival: Arrival, _ flow: inout ModelledFlow) -> ServiceResult {
+    let result = chooseBackend(for: serviceTuple(arrival), client: ServiceClient(arrival.origin))
+    guard case .chosen(let choice) = result else { return result }
+    guard arrival.packet.mayBeginService else { return .dropped(.invalidTCPState) }
+    flow.service = choice.frontend.service
+    if arrival.origin == .network && aimElsewhere(&flow, choice.backend) { return result }
+    flow.translated.destination = choice.backend.address
+    flow.translated.destinationPort = choice.backend.port
+    avoidHairpin(arrival, &flow)
+    return result
+  }
+
+  /// Every node has a node port on its own addresses alone: what came through the tunnel for another node's is looked up
+  /// as if it were for ours.
+  private func serviceTuple(_ arrival: Arrival) -> FlowTuple {
+    var tuple = arrival.tuple
+    if arrival.isThroughTunnel, tables.kind(tuple.destination) == ADDRESS_OTHER_NODE {
+      tuple.destination = ownAddress(arrival.family)
+    }
+    return tuple
+  }
+
+  /// A client outside whose backend is on another node. Returns whether the packet goes there as it is.
+  private func aimElsewhere(_ flow: inout ModelledFlow, _ backend: Backend) -> Bool {
+    let kind = tables.kind(backend.address)
+    if kind == ADDRESS_LOCAL_POD || kind == ADDRESS_THIS_NODE { return false }
+    if backend.node != 0 {
+      flow.tunnelNode = backend.node
+      return true
+    }
+    flow.translated.source = ownAddress(backend.address.family)
+    return false
+  }
+
+  /// A pod that reaches itself through a service must not see its own address as the peer's.
+  private func avoidHairpin(_ arrival: Arrival, _ flow: inout ModelledFlow) {
+    guard flow.translated.source == flow.translated.destination else { return }
+    let own = ownAddress(arrival.family)
+    flow.translated.source = own.isUnspecified ? arrival.tuple.destination : own
+  }
+
+  // MARK: - Entering
+
+  private func enter(_ arrival: Arrival, _ drafted: ModelledFlow, _ choice: ServiceChoice?) -> PacketFate {
+    guard arrival.packet.mayBegin else {
+      return PacketFate(.dropped(arrival.tuple.protocol.hasPorts ? .invalidTCPState : .invalidICMP))
+    }
+    var flow = drafted
+    aim(arrival, &flow)
+    guard settleSourcePort(arrival.tuple, &flow) else { return PacketFate(.dropped(.portExhausted)) }
+    let source = tables.address(arrival.tuple.source)
+    let reply = flow.reply(
+      to: arrival.tuple, openerEndpoint: source.kind == ADDRESS_LOCAL_POD.rawValue ? source.index : 0,
+      input: replyInput(flow), tunnelNode: replyTunnel(arrival, choice))
+    flows.enter(arrival.tuple, flow, reply: reply)
+    var fate = PacketFate(forward(arrival, by: flow), by: flow)
+    fate.service = choice.flatMap { services.port(withID: $0.frontend.service) }
+    fate.candidates = choice?.candidates ?? []
+    return fate
+  }
+
+  /// Completes the opener's half by what its destination is.
+  private func aim(_ arrival: Arrival, _ flow: inout ModelledFlow) {
+    guard flow.tunnelNode == 0 else { return }
+    let destination = tables.address(flow.translated.destination)
+    switch address_kind(destination.kind) {
+    case ADDRESS_LOCAL_POD: flow.endpoint = destination.index
+    case ADDRESS_THIS_NODE: flow.isToHost = true
+    case ADDRESS_UNKNOWN:
+      if settings.overlay != 0 { flow.tunnelNode = tables.prefix(flow.translated.destination).node }
+      if arrival.isFromPod { masquerade(&flow) }
+    default: break
+    }
+  }
+
+  /// Pods that leave the cluster take the node's address, if their range is one that does so.
+  private func masquerade(_ flow: inout ModelledFlow) {
+    let own = ownAddress(flow.translated.source.family)
+    let destination = flow.translated.destination
+    guard tables.has(PREFIX_MASQUERADE, flow.translated.source), !own.isUnspecified,
+      !tables.has(PREFIX_POD, destination), !tables.has(PREFIX_MASQUERADE, destination)
+    else { return }
+    flow.translated.source = own
+  }
+
+  /// Makes the reply's tuple unique, in as many tries as the datapath has; `false` if none succeeds.
+  private func settleSourcePort(_ opener: FlowTuple, _ flow: inout ModelledFlow) -> Bool {
+    if !flows.isTaken(flow.partner, except: opener) { return true }
+    let isEcho = opener.protocol == .icmp || opener.protocol == .icmpv6
+    guard opener.protocol.hasPorts || isEcho else { return false }
+    for _ in 0..<16 {
+      let port = 1_024 + UInt16((random.next() >> 32) % 31_744)
+      flow.translated.sourcePort = port
+      if isEcho { flow.translated.destinationPort = port }
+      if !flows.isTaken(flow.partner, except: opener) { return true }
+    }
+    return false
+  }
+
+  /// Where replies will come from.
+  private func replyInput(_ flow: ModelledFlow) -> InterfaceIndex {
+    if flow.isToHost { return ModelledFlow.host }
+    return flow.endpoint == 0 ? ModelledFlow.network : interface(inSlot: flow.endpoint) ?? ModelledFlow.network
+  }
+
+  /// Replies of what came through the tunnel return through it, or directly where the service says so.
+  private func replyTunnel(_ arrival: Arrival, _ choice: ServiceChoice?) -> UInt32 {
+    let isDirect =
+      choice?.has(FRONTEND_DSR) == true && !tables.has(PREFIX_NO_DSR, arrival.tuple.source)
+    return isDirect ? 0 : arrival.tunnelSender
+  }
+}
+
+extension PacketDescription {
+  /// Whether the packet, of which no flow is known, may begin one.
+  var mayBegin: Bool {
+    switch transport {
+    // Opening, or the middle of a connection that is older than the tables.
+    case .tcp(_, _, let flags): flags.contains(.syn) ? !flags.contains(.ack) : !flags.contains(.rst)
+    case .icmp(.echoRequest): true
+    case .icmp: false
+    case .udp, .sctp, .other: true
+    }
+  }
+
+  /// The middle of a connection cannot be given a backend: whichever it was, it is forgotten.
+  var mayBeginService: Bool { tcpFlags?.contains(.syn) ?? true }
+}
+
+extension IPAddress {
+  /// Whether packets to it are their link's own business: multicast, broadcast, link-local.
+  var isLinkScoped: Bool { isMulticast || isLinkLocal || ipv4 == .max }
+}
