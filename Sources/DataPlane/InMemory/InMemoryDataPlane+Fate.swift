@@ -70,6 +70,8 @@ extension InMemoryDataPlane {
       return .stack
     }
     if arrival.isThroughTunnel && arrival.tunnelSender == 0 { return .dropped(.tunnelSource) }
+    // What the host says to itself by loopback addresses is nobody else's business.
+    if arrival.origin == .host && arrival.tuple.source.isLoopback { return .stack }
     if case .icmp(.linkControl) = arrival.packet.transport, arrival.family == .ipv6 { return .stack }
     return nil
   }

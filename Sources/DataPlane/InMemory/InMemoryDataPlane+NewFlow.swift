@@ -14,7 +14,7 @@ extension InMemoryDataPlane {
     switch balance(arrival, &flow) {
     case .none: return unserved(arrival).map { PacketFate($0) } ?? enter(arrival, flow, nil)
     case .chosen(let choice): return enter(arrival, flow, choice)
-    case .refused: return PacketFate(.refused)
+    case .refused: return PacketFate(arrival.packet.refusal)
     case .dropped(let reason): return PacketFate(.dropped(reason))
     }
   }
@@ -45,7 +45,7 @@ extension InMemoryDataPlane {
   private func unserved(_ arrival: Arrival) -> PacketFate.Verdict? {
     let destination = arrival.tuple.destination
     switch tables.kind(destination) {
-    case ADDRESS_SERVICE: return arrival.tuple.protocol.hasPorts ? .refused : .dropped(.serviceAddress)
+    case ADDRESS_SERVICE: return arrival.tuple.protocol.hasPorts ? arrival.packet.refusal : .dropped(.serviceAddress)
     case ADDRESS_UNKNOWN where tables.has(PREFIX_SERVICE, destination): return .dropped(.serviceAddress)
     default: return nil
     }
@@ -168,6 +168,9 @@ extension InMemoryDataPlane {
 }
 
 extension PacketDescription {
+  /// What becomes of it where nobody serves: no reset answers a reset.
+  var refusal: PacketFate.Verdict { tcpFlags?.contains(.rst) == true ? .dropped(.invalidTCPState) : .refused }
+
   /// Whether the packet, of which no flow is known, may begin one.
   var mayBegin: Bool {
     switch transport {

@@ -105,7 +105,7 @@ public enum PacketOrigin: Hashable, Sendable {
   /// It has arrived from the network. `from_net`.
   case network
   /// A process of this node, or something that the node forwards without the data plane, has sent it: `to_net`, or
-  /// `to_pod` where the kernel's routes lead to a pod. Not for what stays on the loopback interface.
+  /// `to_pod` or `to_host` where the kernel's routes lead to a pod or back to the node.
   case host
   /// The node of that name has sent it through the tunnel. `from_tunnel`.
   case tunnel(String)
