@@ -1,3 +1,4 @@
+import ArgumentParser
 import DataPlane
 import Dispatch
 import Foundation
@@ -18,6 +19,10 @@ actor Agent {
   init(_ options: BPFDataPlane.Options, manifests: ManifestFolder, logger: Logger) throws {
     self.manifests = manifests
     self.logger = logger
+    // Later it may come and go, and what was read stays; at the start nothing would be read at all.
+    guard FileManager.default.isReadableFile(atPath: manifests.path) else {
+      throw ValidationError("cannot read \(manifests.path): name the folder with the manifests by --manifests")
+    }
     // Before the data plane looks at links and routes, so that no change falls between.
     monitor = try NetlinkMonitor([.links, .addresses, .routes])
     dataPlane = try BPFDataPlane(options)

@@ -92,7 +92,8 @@ extension BPFError: CustomStringConvertible {
   public var description: String {
     var line = "\(operation) \(object): \(kind.rawValue)"
     if errno != 0 { line += " (\(ErrorNumber.name(errno)))" }
-    if let summary = log?.summary { line += ": \(summary)" }
+    // libbpf explains every refusal by the memory limit; where the missing capability is known, that misleads.
+    if let summary = log?.summary, kind != .permission || hint == nil { line += ": \(summary)" }
     if let hint { line += "; \(hint)" }
     return line
   }

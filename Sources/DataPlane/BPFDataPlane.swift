@@ -1,6 +1,7 @@
 import BPF
 import BPFPrograms
 import CBPF
+import Glibc
 import Model
 import Netlink
 import Networking
@@ -86,8 +87,13 @@ public final class BPFDataPlane: DataPlane {
     lock = try PinLock(options.pins)
     tookOver = options.pins.isInUse
     let object = try Self.load(options)
+    if case .unavailable(let feature) = Probe.tcx.result {
+      throw BPFError(
+        .unsupported, operation: "start", object: "data plane", errno: EOPNOTSUPP, hint: "it needs \(feature)")
+    }
     maps = try DatapathMaps(of: object)
     netlink = try NetlinkSocket()
+    try Self.checkInterfaces(options.interfaces, netlink)
     attachments = InterfaceAttachments(programs: try DatapathPrograms(of: object), pins: options.pins)
     endpoints = EndpointTable(SharedMap(try maps.endpoints.duplicate()), capacity: maps.endpoints.capacity)
     addresses = AddressTable(maps.addresses)
@@ -99,6 +105,13 @@ public final class BPFDataPlane: DataPlane {
     cleaner = FlowCleaner(maps: maps)
     sockets = try Self.balanceSockets(options)
     if tookOver { try adopt() }
+  }
+
+  /// One that goes later is followed as it comes back; one that never was is a mistake.
+  private static func checkInterfaces(_ names: [String], _ netlink: NetlinkSocket) throws {
+    for name in names where try netlink.link(named: name) == nil {
+      throw DataPlaneProblem("interface \(name)", "there is none of that name: correct it, or create it first")
+    }
   }
 
   private static func load(_ options: Options) throws(BPFError) -> Object {
