@@ -319,7 +319,7 @@ extension StateChange {
   var concernsNode: Bool {
     switch key {
     case .node, .workload: true
-    case .namespace, .endpointSlice, .service: false
+    case .namespace, .endpointSlice, .service, .serviceRange: false
     }
   }
 }

@@ -3,8 +3,9 @@ import Model
 /// A folder with manifests: files with Kubernetes API objects, from which the desired state is read.
 ///
 /// Every file called `*.yaml`, `*.yml` or `*.json` counts, but hidden ones. A file may hold several documents, and a
-/// document a `List`. Of the objects, those of kind Service, EndpointSlice (`discovery.k8s.io/v1`), Pod, Node and
-/// Namespace are used. Where the same object is in two places the last counts, files being taken in order of name.
+/// document a `List`. Of the objects, those of kind Service, EndpointSlice (`discovery.k8s.io/v1`), Pod, Node,
+/// Namespace and ServiceCIDR (`networking.k8s.io/v1`) are used. Where the same object is in two places the last counts,
+/// files being taken in order of name.
 ///
 /// Fields mean what they mean to the API server, which fills in defaults that manifests leave out. What is malformed is
 /// reported with its place and changes nothing: the last good version of the object stays in force, and everything else

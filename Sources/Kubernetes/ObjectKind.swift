@@ -7,6 +7,7 @@ enum ObjectKind: String, CaseIterable {
   case pod = "Pod"
   case node = "Node"
   case namespace = "Namespace"
+  case serviceCIDR = "ServiceCIDR"
 
   init?(apiVersion: String, kind: String) {
     guard let known = ObjectKind(rawValue: kind), known.apiVersion == apiVersion else { return nil }
@@ -14,7 +15,11 @@ enum ObjectKind: String, CaseIterable {
   }
 
   private var apiVersion: String {
-    self == .endpointSlice ? "discovery.k8s.io/v1" : "v1"
+    switch self {
+    case .endpointSlice: "discovery.k8s.io/v1"
+    case .serviceCIDR: "networking.k8s.io/v1"
+    case .service, .pod, .node, .namespace: "v1"
+    }
   }
 
   /// What an object of this kind is known by.
@@ -25,6 +30,7 @@ enum ObjectKind: String, CaseIterable {
     case .pod: .workload(metadata.namespacedName)
     case .node: .node(metadata.name)
     case .namespace: .namespace(metadata.name)
+    case .serviceCIDR: .serviceRange(metadata.name)
     }
   }
 
@@ -32,7 +38,7 @@ enum ObjectKind: String, CaseIterable {
   func description(_ metadata: ObjectMetadata) -> String {
     switch self {
     case .service, .endpointSlice, .pod: "\(rawValue) \(metadata.namespacedName)"
-    case .node, .namespace: "\(rawValue) \(metadata.name)"
+    case .node, .namespace, .serviceCIDR: "\(rawValue) \(metadata.name)"
     }
   }
 
@@ -44,6 +50,7 @@ enum ObjectKind: String, CaseIterable {
     case .pod: .workload(try ValueDecoder.pod.decode(object))
     case .node: .node(try ValueDecoder.node.decode(object))
     case .namespace: .namespace(try ValueDecoder.namespace.decode(object))
+    case .serviceCIDR: .serviceRange(try ValueDecoder.serviceCIDR.decode(object))
     }
   }
 }

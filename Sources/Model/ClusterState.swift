@@ -21,6 +21,8 @@ public struct ClusterState: Hashable, Sendable {
   public var endpointSlices: [NamespacedName: EndpointSlice] = [:]
   /// The services.
   public var services: [NamespacedName: Service] = [:]
+  /// The ranges of cluster IPs.
+  public var serviceRanges: [String: ServiceRange] = [:]
 
   /// A cluster without any object.
   public init() {}
@@ -38,6 +40,7 @@ public struct ClusterState: Hashable, Sendable {
     case .workload(let name): workloads[name].map(Resource.workload)
     case .endpointSlice(let name): endpointSlices[name].map(Resource.endpointSlice)
     case .service(let name): services[name].map(Resource.service)
+    case .serviceRange(let name): serviceRanges[name].map(Resource.serviceRange)
     }
   }
 
@@ -49,11 +52,13 @@ public struct ClusterState: Hashable, Sendable {
     case .set(.workload(let workload)): workloads[workload.name] = workload
     case .set(.endpointSlice(let slice)): endpointSlices[slice.name] = slice
     case .set(.service(let service)): services[service.name] = service
+    case .set(.serviceRange(let range)): serviceRanges[range.name] = range
     case .removed(.namespace(let name)): namespaces[name] = nil
     case .removed(.node(let name)): nodes[name] = nil
     case .removed(.workload(let name)): workloads[name] = nil
     case .removed(.endpointSlice(let name)): endpointSlices[name] = nil
     case .removed(.service(let name)): services[name] = nil
+    case .removed(.serviceRange(let name)): serviceRanges[name] = nil
     }
   }
 
@@ -68,6 +73,7 @@ public struct ClusterState: Hashable, Sendable {
       difference(\.workloads, other, Resource.workload, Resource.Key.workload),
       difference(\.endpointSlices, other, Resource.endpointSlice, Resource.Key.endpointSlice),
       difference(\.services, other, Resource.service, Resource.Key.service),
+      difference(\.serviceRanges, other, Resource.serviceRange, Resource.Key.serviceRange),
     ]
     return differences.reversed().flatMap(\.removed) + differences.flatMap(\.set)
   }

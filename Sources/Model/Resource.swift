@@ -5,6 +5,7 @@ public enum Resource: Hashable, Sendable {
   case workload(Workload)
   case endpointSlice(EndpointSlice)
   case service(Service)
+  case serviceRange(ServiceRange)
 
   /// What the object is known by.
   public var key: Key {
@@ -14,6 +15,7 @@ public enum Resource: Hashable, Sendable {
     case .workload(let workload): .workload(workload.name)
     case .endpointSlice(let slice): .endpointSlice(slice.name)
     case .service(let service): .service(service.name)
+    case .serviceRange(let range): .serviceRange(range.name)
     }
   }
 
@@ -24,6 +26,7 @@ public enum Resource: Hashable, Sendable {
     case workload(NamespacedName)
     case endpointSlice(NamespacedName)
     case service(NamespacedName)
+    case serviceRange(String)
   }
 }
 
@@ -36,6 +39,7 @@ extension Resource.Key: CustomStringConvertible {
     case .workload(let name): "workload \(name)"
     case .endpointSlice(let name): "endpoint slice \(name)"
     case .service(let name): "service \(name)"
+    case .serviceRange(let name): "service range \(name)"
     }
   }
 }

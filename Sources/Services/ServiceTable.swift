@@ -76,6 +76,8 @@ public final class ServiceTable {
   let nodes: NodeNumbers
   var planner: ServicePlanner
   var entries: [NamespacedName: ServiceEntry] = [:]
+  /// Ranges of cluster IPs that objects of the cluster name.
+  private var ranges: [String: ServiceRange] = [:]
   /// Which service a slice belongs to.
   var sliceOwners: [NamespacedName: NamespacedName] = [:]
   var ports: [UInt32: ServicePort] = [:]
@@ -213,6 +215,10 @@ public final class ServiceTable {
       set(node, &changed)
     case .removed(.node(configuration.nodeName)):
       set(nil, &changed)
+    case .set(.serviceRange(let range)):
+      set(range, named: range.name)
+    case .removed(.serviceRange(let name)):
+      set(nil, named: name)
     default:
       break
     }
@@ -229,6 +235,11 @@ public final class ServiceTable {
     guard let owner else { return }
     entries[owner, default: ServiceEntry()].slices[name] = slice
     changed.insert(owner)
+  }
+
+  private func set(_ range: ServiceRange?, named name: String) {
+    ranges[name] = range
+    addresses.setPrefixes(configuration.serviceCIDRs + ranges.values.flatMap(\.prefixes))
   }
 
   private func set(_ node: Node?, _ changed: inout Set<NamespacedName>) {

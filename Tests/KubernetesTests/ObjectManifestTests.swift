@@ -238,3 +238,42 @@ struct NamespaceManifestTests {
         == Namespace(name: "shop", labels: ["a": "b", "kubernetes.io/metadata.name": "shop"]))
   }
 }
+
+struct ServiceCIDRManifestTests {
+  @Test func `ranges of cluster IPs are read, and a wrong one is named`() throws {
+    let contents = try contents([
+      "ranges.yaml": """
+      apiVersion: networking.k8s.io/v1
+      kind: ServiceCIDR
+      metadata: {name: kubernetes}
+      spec: {cidrs: [10.96.0.0/16, "fd96::/64"]}
+      ---
+      apiVersion: networking.k8s.io/v1
+      kind: ServiceCIDR
+      metadata: {name: wrong}
+      spec: {cidrs: [10.96.0.0/33]}
+      """
+    ])
+    #expect(contents.complaints.count == 1)
+    #expect(contents.complaints.first?.contains("spec.cidrs[0]") == true)
+    let range = ServiceRange(name: "kubernetes", prefixes: ["10.96.0.0/16", "fd96::/64"].compactMap { IPPrefix($0) })
+    #expect(contents.state.serviceRanges == ["kubernetes": range])
+  }
+
+  @Test func `workloads opt out of connect-time balancing by annotation`() throws {
+    let contents = try contents([
+      "pods.yaml": """
+      apiVersion: v1
+      kind: Pod
+      metadata: {name: out, namespace: default, annotations: {martlet.dev/connect-time-balancing: disabled}}
+      ---
+      apiVersion: v1
+      kind: Pod
+      metadata: {name: "in", namespace: default}
+      """
+    ])
+    #expect(contents.complaints == [])
+    #expect(contents.state.workloads[name("out")]?.usesConnectTimeBalancing == false)
+    #expect(contents.state.workloads[name("in")]?.usesConnectTimeBalancing == true)
+  }
+}

@@ -109,6 +109,17 @@ import Testing
     #expect(try bench.ask("10.96.0.10") == ["10.0.0.2:8080"])
   }
 
+  @Test func `A service range that an object names counts until the object goes`() throws {
+    let tables = MemoryTables()
+    let table = try ServiceTable(maps: tables.maps, configuration: Configuration(nodeName: "here"))
+    let unallocated = FrontendKey(address: "10.97.0.9", port: 80, protocol: .tcp)
+    let client = Client(address: "10.65.1.1", isOnThisNode: true)
+    _ = table.apply([.set(.serviceRange(ServiceRange(name: "more", prefixes: ["10.97.0.0/16"])))])
+    #expect(try tables.maps.answer(to: client, at: unallocated) == .dropped)
+    _ = table.apply([.removed(.serviceRange("more"))])
+    #expect(try tables.maps.answer(to: client, at: unallocated) == .notService)
+  }
+
   @Test func `An undefined port of a cluster IP is refused, an unallocated address dropped`() throws {
     let bench = try Bench()
     bench.apply(.set(.web()), .set(endpoints))
