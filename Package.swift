@@ -82,7 +82,8 @@ let package = Package(
     .testTarget(name: "ServicesTests", dependencies: ["Services", "Model", "Networking", "BPF", "BPFTesting"]),
     .testTarget(name: "KubernetesTests", dependencies: ["Kubernetes", "Model", "Networking"]),
     .testTarget(
-      name: "DataPlaneTests", dependencies: ["DataPlane", "Services", "Model", "Networking", "BPF", "BPFTesting"]),
+      name: "DataPlaneTests",
+      dependencies: ["DataPlane", "Services", "Model", "Networking", "BPF", "BPFPrograms", "BPFTesting", "CBPF"]),
     .testTarget(
       name: "KernelTests",
       dependencies: ["DataPlane", "Services", "Model", "Networking", "BPF", "BPFPrograms", "BPFTesting", "CBPF"]),

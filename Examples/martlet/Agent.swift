@@ -13,10 +13,14 @@ actor Agent {
   private let dataPlane: BPFDataPlane
   private let manifests: ManifestFolder
   private let monitor: NetlinkMonitor
+  private let health: HealthServer?
   private let logger: Logger
   private var hasStarted = false
 
-  init(_ options: BPFDataPlane.Options, manifests: ManifestFolder, logger: Logger) throws {
+  /// An agent that answers at `healthPort`, if that is not 0, how the node and its services are.
+  init(
+    _ options: BPFDataPlane.Options, manifests: ManifestFolder, healthPort: UInt16, logger: Logger
+  ) throws {
     self.manifests = manifests
     self.logger = logger
     // Later it may come and go, and what was read stays; at the start nothing would be read at all.
@@ -26,6 +30,7 @@ actor Agent {
     // Before the data plane looks at links and routes, so that no change falls between.
     monitor = try NetlinkMonitor([.links, .addresses, .routes])
     dataPlane = try BPFDataPlane(options)
+    health = healthPort == 0 ? nil : HealthServer(port: healthPort, logger: logger)
   }
 
   /// Runs until the process is told to end; what is in the kernel stays.
@@ -50,14 +55,11 @@ actor Agent {
 
   private func apply(_ update: ManifestUpdate) {
     for problem in update.problems { logger.warning("\(problem)") }
-    if hasStarted {
-      report(dataPlane.apply(update.changes))
-      announce("synced")
-    } else {
-      report(dataPlane.start(with: update.state))
-      hasStarted = true
-      announce("ready")
-    }
+    health?.noteChange()
+    report(hasStarted ? dataPlane.apply(update.changes) : dataPlane.start(with: update.state))
+    health?.noteSync(dataPlane)
+    announce(hasStarted ? "synced" : "ready")
+    hasStarted = true
   }
 
   /// A burst of events, as when a pod is plugged in, costs one look at the network.

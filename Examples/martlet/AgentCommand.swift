@@ -42,6 +42,8 @@ struct AgentCommand: AsyncParsableCommand {
   var masqueradePools: PrefixList?
   @Option(help: "Reach pods of other nodes through a tunnel (vxlan) or by the kernel's routes (none).")
   var overlay = OverlayOption.none
+  @Option(help: "Port of /healthz and /livez; 0: no health checks, for services neither.")
+  var healthPort = HealthServer.defaultPort
   @Option(help: "trace, debug, info, notice, warning or error.") var logLevel = Logger.Level.info
 
   func run() async throws {
@@ -55,7 +57,7 @@ struct AgentCommand: AsyncParsableCommand {
     options.directReturnExclusions = directReturnExclusions.prefixes
     options.usesOverlay = overlay == .vxlan
     options.cgroup = cgroup
-    let agent = try Agent(options, manifests: ManifestFolder(path: manifests), logger: logger)
+    let agent = try Agent(options, manifests: ManifestFolder(path: manifests), healthPort: healthPort, logger: logger)
     try await agent.run()
   }
 

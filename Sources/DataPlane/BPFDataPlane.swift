@@ -67,14 +67,14 @@ public final class BPFDataPlane: DataPlane {
   private let addresses: AddressTable
   private let nodes: NodeTable
   private let prefixes: PrefixTable
-  private let services: ServiceTable
+  let services: ServiceTable
   private let names: ServiceNames
   private let cleaner: FlowCleaner
   private let sockets: SocketBalancing?
   private let lock: PinLock
   private let tookOver: Bool
 
-  private var state = ClusterState()
+  private(set) var state = ClusterState()
   private var settings = CBPF.settings()
 
   /// Loads the datapath, or takes over what `options.pins` hold. Nothing is attached yet.

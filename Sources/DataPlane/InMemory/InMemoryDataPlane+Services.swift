@@ -34,7 +34,7 @@ extension InMemoryDataPlane {
 
   /// The upper half of the product is uniform over the slice.
   private static func share(of count: UInt32, _ number: UInt32) -> UInt32 {
-    UInt32(UInt64(number) * UInt64(count) >> 32)
+    UInt32((UInt64(number) * UInt64(count)) >> 32)
   }
 
   // MARK: - Affinity

@@ -1,0 +1,163 @@
+import BPF
+import BPFPrograms
+import BPFTesting
+import CBPF
+import Model
+import Networking
+import Services
+import Testing
+
+@testable import DataPlane
+
+/// The datapath's programs with maps of their own, attached to nothing, in a namespace with an interface for each of
+/// this node's pods and one to the network. Its tables are filled from those of an ``InMemoryDataPlane``.
+final class KernelDatapath: Sendable {
+  /// What a program did with a packet.
+  struct Result {
+    var code: UInt32
+    var isDecided: Bool
+    /// The tuple of the packet as the program left it.
+    var tuple: FlowTuple?
+    /// The counters that have grown.
+    var counters: Set<String>
+    /// The half of the packet's flow.
+    var flow: flow?
+  }
+
+  private let namespace: NetworkNamespace
+  private let world: NetworkNamespace
+  private let network: Interface
+  private let pods: [NamespacedName: Interface]
+  private let programs: Object
+  private let maps: DatapathMaps
+
+  init() throws {
+    namespace = try NetworkNamespace()
+    world = try NetworkNamespace()
+    network = try namespace.addVeth("eth0", peer: world, "eth0").near
+    pods = [
+      Scene.a: try namespace.addVeth("pod-a", peer: world, "pod-a").near,
+      Scene.b: try namespace.addVeth("pod-b", peer: world, "pod-b").near,
+    ]
+    let opening = try OpenObject(hexadecimal: BPFPrograms.tc, name: "tc")
+    for map in ["flows", "unconfirmed_flows"] { try opening.resize(map: map, to: 1 << 10) }
+    programs = try opening.load()
+    maps = try DatapathMaps(of: programs)
+  }
+
+  // MARK: - Tables
+
+  /// Makes the tables those of `dataPlane`, with this namespace's interfaces.
+  func copy(_ dataPlane: InMemoryDataPlane) throws {
+    let tables = dataPlane.tables
+    try Self.copy(tables.frontends, to: maps.frontends)
+    try Self.copy(tables.sourceRanges, to: maps.sourceRanges)
+    try Self.copy(tables.addresses, to: maps.addresses)
+    try Self.copy(tables.prefixes, to: maps.prefixes)
+    maps.backends.write((0..<1 << 10).map(tables.backends.read), at: 0)
+    maps.maglev.write((0..<1 << 12).map(tables.maglev.read), at: 0)
+    for number in 1..<UInt32(8) { try maps.nodes.set(number, try #require(try tables.nodes.get(number))) }
+    for (name, interface) in pods {
+      guard let slot = dataPlane.slot(of: name) else { continue }
+      try maps.endpoints.set(slot, endpoint(ifindex: interface.index, mtu: 1_500))
+    }
+    var settings = dataPlane.settings
+    settings.tunnel_ifindex = network.index
+    try maps.settings.set(0, settings)
+  }
+
+  private static func copy<Key, Value>(
+    _ table: MemoryMap<Key, Value>, to map: some MapStorage<Key, Value>
+  ) throws {
+    try empty(map)
+    try table.forEach { key, value throws(BPFError) in try map.set(key, value) }
+  }
+
+  private static func empty<Map: MapStorage & ~Copyable>(_ map: borrowing Map) throws {
+    var keys: [Map.Key] = []
+    try map.forEach { key, _ throws(BPFError) in keys.append(key) }
+    for key in keys { try map.remove(key) }
+  }
+
+  /// Forgets flows and affinity.
+  func forget() throws {
+    try Self.empty(maps.flows)
+    try Self.empty(maps.unconfirmedFlows)
+    try Self.empty(maps.affinity)
+  }
+
+  // MARK: - Packets
+
+  /// Runs the program that sees packets from `origin` on `packet`.
+  func send(_ packet: PacketDescription, from origin: PacketOrigin) throws -> Result {
+    let before = try counts()
+    let (name, interface) = try place(origin)
+    let context = SocketBufferContext(interface: interface.index)
+    let bytes = packet.bytes
+    let run = try namespace.run {
+      let result = try self.programs.program(named: name).testRun(bytes, context: context)
+      return (result.returnValue, result.context.mark, result.packet)
+    }
+    let after = try counts()
+    return Result(
+      code: run.0, isDecided: run.1 & 0x0080_0000 != 0, tuple: FlowTuple(ParsedPacket(run.2)),
+      counters: Set(after.filter { before[$0.key] != $0.value }.keys),
+      flow: try maps.unconfirmedFlows.get(packet.tuple.key))
+  }
+
+  private func place(_ origin: PacketOrigin) throws -> (program: String, Interface) {
+    switch origin {
+    case .pod(let name): ("from_pod", try #require(pods[name]))
+    case .network: ("from_net", network)
+    case .host: ("to_net", network)
+    case .tunnel: ("from_tunnel", network)
+    }
+  }
+
+  private func counts() throws -> [String: UInt64] {
+    Dictionary(uniqueKeysWithValues: try maps.readCounters().map { ($0.name, $0.packets) })
+  }
+}
+
+extension FlowTuple {
+  /// The key of map `flows`.
+  var key: flow_tuple {
+    var key = flow_tuple()
+    key.source = ip_address(source)
+    key.destination = ip_address(destination)
+    key.source_port = sourcePort.bigEndian
+    key.destination_port = destinationPort.bigEndian
+    key.protocol = `protocol`.rawValue
+    return key
+  }
+
+  init?(_ packet: ParsedPacket) {
+    guard let ip = packet.ip else { return nil }
+    var ports: (UInt16, UInt16) = (packet.sourcePort ?? 0, packet.destinationPort ?? 0)
+    switch packet.icmp {
+    case .echoRequest(let identifier, _), .echoReply(let identifier, _): ports = (identifier, identifier)
+    default: break
+    }
+    self.init(
+      source: ip.source, destination: ip.destination, sourcePort: ports.0, destinationPort: ports.1,
+      protocol: ip.protocolNumber)
+  }
+}
+
+extension PacketDescription {
+  /// The packet on the wire.
+  var bytes: [UInt8] {
+    let ip = PacketBuilder().ethernet().ip(
+      from: source, to: destination, timeToLive: timeToLive, protocol: `protocol`.rawValue)
+    switch transport {
+    case .tcp(let source, let destination, let flags):
+      return ip.tcp(from: source, to: destination, flags: BPFTesting.TCPFlags(rawValue: flags.rawValue)).bytes
+    case .udp(let source, let destination): return ip.udp(from: source, to: destination).payload("martlet").bytes
+    case .sctp(let source, let destination, let chunk):
+      return ip.sctp(from: source, to: destination).payload([chunk, 0, 0, 4]).bytes
+    case .icmp(.echoRequest(let identifier)): return ip.icmp(.echoRequest(identifier: identifier, sequence: 1)).bytes
+    case .icmp(.echoReply(let identifier)): return ip.icmp(.echoReply(identifier: identifier, sequence: 1)).bytes
+    case .icmp, .other: return ip.payload(count: 16).bytes
+    }
+  }
+}

@@ -1,0 +1,87 @@
+import BPFTesting
+import DataPlane
+import Model
+import Networking
+
+/// Random clusters and packets that have something to do with them.
+struct RandomCluster {
+  var random: SplitMix64
+
+  init(seed: UInt64) { random = SplitMix64(seed: seed) }
+
+  private mutating func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &random) < percent }
+
+  private mutating func pick<Element>(_ choices: [Element]) -> Element {
+    choices[Int.random(in: 0..<choices.count, using: &random)]
+  }
+
+  // MARK: - States
+
+  mutating func options() -> InMemoryDataPlane.Options {
+    var options = InMemoryDataPlane.Options(configuration: Scene.configuration)
+    options.usesOverlay = chance(40)
+    if chance(30) { options.masqueradePools = [] }
+    return options
+  }
+
+  mutating func state() -> ClusterState {
+    let number = pick([L4Protocol.tcp, .udp, .sctp])
+    var service = Scene.service(number)
+    service.internalTrafficPolicy = pick([.cluster, .cluster, .local])
+    service.externalTrafficPolicy = pick([.cluster, .local])
+    service.loadBalancing = pick([.random, .maglev])
+    service.forwarding = pick([.automatic, .tunnel, .directReturn])
+    if chance(30) { service.sessionAffinity = .clientIP(timeout: 60) }
+    if chance(50) { restrict(&service) }
+    let endpoints: [Scene.Party] = [.a, .b, .c, .world].filter { _ in chance(50) }
+    return Scene.cluster.with([.service(service)] + Scene.slices(endpoints, number))
+  }
+
+  /// Serves at the address of a load balancer, to whom half of the time does not include the world.
+  private mutating func restrict(_ service: inout Service) {
+    service.kind = .loadBalancer
+    service.loadBalancerIngress = service.externalIPs.map { Service.LoadBalancerIngress($0) }
+    service.externalIPs = []
+    let party: Scene.Party = pick([.world, .there])
+    service.sourceRanges = AddressFamily.allCases.map { IPPrefix(Scene.address(party, $0)) }
+  }
+
+  // MARK: - Packets
+
+  mutating func origin() -> PacketOrigin { pick([.pod(Scene.a), .pod(Scene.b), .network, .network, .host]) }
+
+  mutating func packet(from origin: PacketOrigin, protocols: [L4Protocol]) -> PacketDescription {
+    let family = pick(AddressFamily.allCases)
+    let destination = pick(Scene.Party.allCases + [.clusterIP, .externalIP, .externalIP])
+    let number: UInt16 = destination == .here || destination == .there ? 30_080 : 80
+    return PacketDescription(
+      from: Scene.address(sender(at: origin), family), to: Scene.address(destination, family),
+      transport(from: UInt16.random(in: 33_000..<60_000, using: &random), to: chance(85) ? number : 81, protocols),
+      timeToLive: chance(5) ? 1 : 64)
+  }
+
+  private mutating func sender(at origin: PacketOrigin) -> Scene.Party {
+    guard chance(92) else { return pick(Scene.Party.allCases) }
+    switch origin {
+    case .pod(Scene.b): return .b
+    case .pod: return .a
+    case .network, .tunnel: return pick([.world, .world, .c, .there])
+    case .host: return .here
+    }
+  }
+
+  private mutating func transport(
+    from source: UInt16, to destination: UInt16, _ protocols: [L4Protocol]
+  ) -> PacketDescription.Transport {
+    switch pick(protocols) {
+    case .tcp: .tcp(source: source, destination: destination, flags: tcpFlags())
+    case .udp: .udp(source: source, destination: destination)
+    case .sctp: .sctp(source: source, destination: destination)
+    default: chance(80) ? .icmp(.echoRequest(identifier: source)) : .icmp(.echoReply(identifier: source))
+    }
+  }
+
+  private mutating func tcpFlags() -> PacketDescription.TCPFlags {
+    chance(75) ? .syn : pick([[.syn, .ack], .ack, .rst, [.fin, .ack], [.syn, .fin], []])
+  }
+}
