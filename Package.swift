@@ -85,6 +85,9 @@ let package = Package(
       name: "DataPlaneTests",
       dependencies: ["DataPlane", "Services", "Model", "Networking", "BPF", "BPFPrograms", "BPFTesting", "CBPF"]),
     .testTarget(
+      name: "ClusterTests",
+      dependencies: ["DataPlane", "Kubernetes", "Model", "Networking", "BPF", "BPFTesting"]),
+    .testTarget(
       name: "KernelTests",
       dependencies: ["DataPlane", "Services", "Model", "Networking", "BPF", "BPFPrograms", "BPFTesting", "CBPF"]),
   ],

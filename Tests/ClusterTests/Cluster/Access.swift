@@ -1,0 +1,21 @@
+import Networking
+import Testing
+
+/// How a client gets to a service: by addresses of which family, and where its connections are balanced.
+struct Access: Hashable, Sendable, CustomTestStringConvertible {
+  enum Balancing: Hashable, Sendable {
+    /// Its packets are translated.
+    case packets
+    /// Its sockets are connected to a backend at once.
+    case sockets
+  }
+
+  let family: AddressFamily
+  let balancing: Balancing
+
+  static let all = AddressFamily.allCases.flatMap { family in
+    [Access(family: family, balancing: .packets), Access(family: family, balancing: .sockets)]
+  }
+
+  var testDescription: String { "\(family), \(balancing)" }
+}
