@@ -80,7 +80,8 @@ final class HealthServer: Sendable {
         guard !Task.isCancelled else { return }
         if isFirstFailure {
           logger.warning(
-            "health check port \(port): \(error.localizedDescription); free it, or choose another; tried again every \(retryInterval)")
+            "health check port \(port): \(error.localizedDescription); free it, or choose another; tried again every \(retryInterval)"
+          )
         }
         isFirstFailure = false
       }
