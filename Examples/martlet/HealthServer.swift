@@ -79,9 +79,8 @@ final class HealthServer: Sendable {
       } catch {
         guard !Task.isCancelled else { return }
         if isFirstFailure {
-          logger.warning(
-            "health check port \(port): \(error.localizedDescription); free it, or choose another; tried again every \(retryInterval)"
-          )
+          let reason = error.localizedDescription
+          logger.warning("health check port \(port): \(reason); free it, or choose another; tried every \(retryInterval)")
         }
         isFirstFailure = false
       }
