@@ -79,8 +79,8 @@ final class HealthServer: Sendable {
       } catch {
         guard !Task.isCancelled else { return }
         if isFirstFailure {
-          let reason = error.localizedDescription
-          logger.warning("health check port \(port): \(reason); free it, or choose another; tried every \(retryInterval)")
+          let why = error.localizedDescription
+          logger.warning("health check port \(port): \(why); free it or choose another; tried every \(retryInterval)")
         }
         isFirstFailure = false
       }
