@@ -143,18 +143,22 @@ static __always_inline int forward_to_pod(struct __sk_buff *skb, const struct pa
 	return bpf_redirect_peer(endpoint->ifindex, 0);
 }
 
-static __always_inline int forward_to_host(struct __sk_buff *skb, const struct packet *packet, const struct flow *flow)
+/* A process of the host may be sent to another, by a service whose address the kernel routes to the network. */
+static __always_inline int forward_to_host(struct __sk_buff *skb, const struct packet *packet, const struct flow *flow,
+					   enum hook hook)
 {
 	if (rewrite(skb, packet, flow, false))
 		return drop(skb, COUNTER_DROP_REWRITE_FAILED);
-	return flow->flags & FLOW_LOOPBACK && !is_on_loopback(skb) ? through_loopback(skb) : to_stack(skb);
+	if (is_on_loopback(skb))
+		return to_stack(skb);
+	return flow->flags & FLOW_LOOPBACK || from_stack(hook) ? through_loopback(skb) : to_stack(skb);
 }
 
 static __always_inline int forward(struct __sk_buff *skb, const struct packet *packet, struct flow *flow,
 				   enum hook hook)
 {
 	if (flow->flags & FLOW_TO_HOST)
-		return forward_to_host(skb, packet, flow);
+		return forward_to_host(skb, packet, flow, hook);
 	if (packet->ttl <= 1 && !from_stack(hook))
 		return reply_time_exceeded(skb, packet, hook);
 	if (flow->endpoint)
