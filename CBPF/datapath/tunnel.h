@@ -84,6 +84,19 @@ static __always_inline int write_tunnel_link(struct __sk_buff *skb)
 	return 0;
 }
 
+/*
+ * What may be cut up is, outside: the receiver's stack puts it together before it comes out of the tunnel. The same
+ * goes for a fragment, which nobody would send again; but an IPv6 header outside is one that the kernel does not do it
+ * with.
+ */
+static __always_inline bool may_fragment_outside(struct __sk_buff *skb, const struct packet *packet,
+						 const struct node *node)
+{
+	if (may_fragment(skb, packet))
+		return true;
+	return packet->fragment != FRAGMENT_NONE && !node->address.high;
+}
+
 /* Sends the packet, translated as the flow says, to the flow's node. */
 __noinline int forward_to_tunnel(struct __sk_buff *skb, const struct packet *packet, const struct flow *flow,
 				 __u32 hook)
@@ -99,8 +112,7 @@ __noinline int forward_to_tunnel(struct __sk_buff *skb, const struct packet *pac
 	node = bpf_map_lookup_elem(&nodes, &index);
 	if (!node || !node->mtu || !current->tunnel_ifindex)
 		return drop(skb, COUNTER_DROP_NO_ROUTE);
-	/* What may be cut up is, outside: the receiver's stack puts it together before it comes out of the tunnel. */
-	if (wire_length(skb, packet) > node->mtu && !may_fragment(skb, packet))
+	if (wire_length(skb, packet) > node->mtu && !may_fragment_outside(skb, packet, node))
 		return reply_too_big(skb, packet, node->mtu, hook);
 	address = node->address;
 	if (rewrite(skb, packet, flow, !from_stack(hook)) || write_tunnel_link(skb) ||
