@@ -149,35 +149,61 @@ static __always_inline __u32 client_at(enum hook hook)
 }
 
 /*
- * The tuple to look the service up by. Every node has a service's node port on its own addresses alone, so what came
+ * The tuple to look the service up by. A service's node port is known on a node's own addresses alone, so what came
  * through the tunnel for another node's is looked up as if it were for ours.
  */
 static __always_inline void fill_service_tuple(const struct packet *packet, struct flow_tuple *tuple, enum hook hook)
 {
 	*tuple = packet->tuple;
-	if (hook == HOOK_FROM_TUNNEL && find_address(&tuple->destination).kind == ADDRESS_OTHER_NODE)
+	if (hook != HOOK_FROM_TUNNEL || find_frontend(tuple) || find_prefix(&tuple->destination).flags & PREFIX_POD)
+		return;
+	if (find_address(&tuple->destination).kind != ADDRESS_LOCAL_POD)
 		tuple->destination = own_address(packet);
+}
+
+/* The other node that this address belongs to, itself or as a pod's; 0: none. */
+static __always_inline __u32 node_of(const struct ip_address *address)
+{
+	struct address_entry entry = find_address(address);
+
+	return entry.kind == ADDRESS_OTHER_NODE ? entry.index : find_prefix(address).node;
 }
 
 /*
  * A client outside whose backend is on another node: its packets go there as they are, so that the pod sees who sent
- * them. Where it is not known on which node, the reply has to return through this one, and the pod sees this node.
+ * them. Where it is not known on which node, or it is the client's own, which would take them for forged, the reply has
+ * to return through this one, and the pod sees this node.
  */
 static __always_inline bool aim_elsewhere(const struct packet *packet, struct flow *flow,
 					  const struct service_choice *choice)
 {
-	__u32 kind = find_address(&choice->backend.address).kind;
+	__u32 kind = find_address(&choice->backend.address).kind, node = choice->backend.node;
 
 	if (kind == ADDRESS_LOCAL_POD || kind == ADDRESS_THIS_NODE)
 		return false;
-	if (choice->backend.node) {
-		flow->tunnel_node = choice->backend.node;
+	if (node && node != node_of(&packet->tuple.source)) {
+		flow->tunnel_node = node;
 		flow->flags |= FLOW_ONE_WAY;
 		return true;
 	}
 	flow->source = own_address(packet);
 	flow->flags |= FLOW_REWRITE_SOURCE;
 	return false;
+}
+
+/*
+ * A process of this node that asks by an address on the loopback interface has that address for its source, and others
+ * may have it as well, as of a load balancer: replies find back to the node's own alone.
+ */
+static __always_inline void avoid_shared_source(const struct packet *packet, struct flow *flow, enum hook hook)
+{
+	struct ip_address own = own_address(packet);
+
+	if (hook != HOOK_TO_NET || !address_equal(packet->tuple.source, packet->tuple.destination) ||
+	    address_equal(packet->tuple.source, own) || !(own.high || own.low >> 32))
+		return;
+	flow->source = own;
+	flow->flags |= FLOW_REWRITE_SOURCE;
 }
 
 /* Aims the drafted flow at a backend; or says how the packet ends. */
@@ -199,6 +225,7 @@ static __always_inline int balance(const struct packet *packet, struct draft *dr
 	flow->destination = choice->backend.address;
 	flow->destination_port = choice->backend.port;
 	flow->flags |= FLOW_REWRITE_DESTINATION;
+	avoid_shared_source(packet, flow, hook);
 	avoid_hairpin(packet, flow);
 	return SERVICE_CHOSEN;
 }

@@ -62,30 +62,47 @@ extension InMemoryDataPlane {
     if arrival.origin == .network && aimElsewhere(&flow, choice.backend) { return result }
     flow.translated.destination = choice.backend.address
     flow.translated.destinationPort = choice.backend.port
+    avoidSharedSource(arrival, &flow)
     avoidHairpin(arrival, &flow)
     return result
   }
 
-  /// Every node has a node port on its own addresses alone: what came through the tunnel for another node's is looked up
-  /// as if it were for ours.
+  /// A service's node port is known on a node's own addresses alone: what came through the tunnel for another node's is
+  /// looked up as if it were for ours.
   private func serviceTuple(_ arrival: Arrival) -> FlowTuple {
     var tuple = arrival.tuple
-    if arrival.isThroughTunnel, tables.kind(tuple.destination) == ADDRESS_OTHER_NODE {
-      tuple.destination = ownAddress(arrival.family)
-    }
+    guard arrival.isThroughTunnel, tables.frontend(tuple) == nil, !tables.has(PREFIX_POD, tuple.destination),
+      tables.kind(tuple.destination) != ADDRESS_LOCAL_POD
+    else { return tuple }
+    tuple.destination = ownAddress(arrival.family)
     return tuple
   }
 
-  /// A client outside whose backend is on another node. Returns whether the packet goes there as it is.
+  /// The number of the other node that the address belongs to, itself or as a pod's; 0: none.
+  private func nodeNumber(of address: IPAddress) -> UInt32 {
+    let entry = tables.address(address)
+    return entry.kind == ADDRESS_OTHER_NODE.rawValue ? entry.index : tables.prefix(address).node
+  }
+
+  /// A client outside whose backend is on another node. Returns whether the packet goes there as it is: not to the
+  /// client's own node, which would take it for forged.
   private func aimElsewhere(_ flow: inout ModelledFlow, _ backend: Backend) -> Bool {
     let kind = tables.kind(backend.address)
     if kind == ADDRESS_LOCAL_POD || kind == ADDRESS_THIS_NODE { return false }
-    if backend.node != 0 {
+    if backend.node != 0 && backend.node != nodeNumber(of: flow.translated.source) {
       flow.tunnelNode = backend.node
       return true
     }
     flow.translated.source = ownAddress(backend.address.family)
     return false
+  }
+
+  /// A process of this node that asks by an address on the loopback interface, which others may have as well, must not
+  /// have it for its source.
+  private func avoidSharedSource(_ arrival: Arrival, _ flow: inout ModelledFlow) {
+    let own = ownAddress(arrival.family)
+    guard arrival.origin == .host, arrival.tuple.source == arrival.tuple.destination, !own.isUnspecified else { return }
+    flow.translated.source = own
   }
 
   /// A pod that reaches itself through a service must not see its own address as the peer's.
