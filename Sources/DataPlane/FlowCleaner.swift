@@ -16,11 +16,18 @@ struct FlowCleaner {
     private var backends: Set<Place> = []
     /// Likewise, by frontend.
     private var frontends: Set<Place> = []
+    /// Likewise, by the other node that was to choose the backend.
+    private var nodes: Set<Elsewhere> = []
 
     private struct Place: Hashable {
       let service: UInt32
       let address: IPAddress
       let port: UInt16
+    }
+
+    private struct Elsewhere: Hashable {
+      let service: UInt32
+      let node: UInt32
     }
 
     /// Flows of pods in these slots.
@@ -32,25 +39,28 @@ struct FlowCleaner {
         outcome.endedBackends.map { Place(service: $0.service, address: $0.backend.address, port: $0.backend.port) })
       frontends = Set(
         outcome.endedFrontends.map { Place(service: $0.service, address: $0.key.address, port: $0.key.port) })
+      let elsewhere = outcome.endedBackends.filter { $0.isLastOnNode && $0.backend.node != 0 }
+      nodes = Set(elsewhere.map { Elsewhere(service: $0.service, node: $0.backend.node) })
     }
 
     var isEmpty: Bool { backends.isEmpty && slots.isEmpty && frontends.isEmpty }
 
-    /// Whether a half is selected: packets with `asked` go on as `translated`.
+    /// Whether a half is selected: packets with `asked` go on as `translated`, through the tunnel to `node` if not 0.
     func contains(
-      _ asked: FlowTuple, to translated: FlowTuple, service: UInt32, endpoint: UInt32, isOpener: Bool
+      _ asked: FlowTuple, to translated: FlowTuple, service: UInt32, endpoint: UInt32, node: UInt32, isOpener: Bool
     ) -> Bool {
       if endpoint != 0 && slots.contains(endpoint) { return true }
       guard isOpener, asked.protocol == .udp else { return false }
       return backends.contains(
         Place(service: service, address: translated.destination, port: translated.destinationPort))
         || frontends.contains(Place(service: service, address: asked.destination, port: asked.destinationPort))
+        || node != 0 && nodes.contains(Elsewhere(service: service, node: node))
     }
 
     func contains(_ key: flow_tuple, _ flow: flow) -> Bool {
       contains(
         FlowTuple(key), to: FlowTuple(key.partner(of: flow)).reversed, service: flow.service, endpoint: flow.endpoint,
-        isOpener: UInt32(flow.flags) & FLOW_OPENER.rawValue != 0)
+        node: flow.tunnel_node, isOpener: UInt32(flow.flags) & FLOW_OPENER.rawValue != 0)
     }
   }
 

@@ -101,8 +101,9 @@ extension ServiceTable {
       let after = new?.plan.sets[family].usable ?? []
       guard before != after else { continue }
       let remaining = Set(after.map(\.endpoint))
+      let nodes = Set(after.map(\.node))
       outcome.endedBackends += before.filter { !remaining.contains($0.endpoint) }
-        .map { EndedBackend(service: old.id, backend: $0) }
+        .map { EndedBackend(service: old.id, backend: $0, isLastOnNode: !nodes.contains($0.node)) }
     }
   }
 }

@@ -53,6 +53,9 @@ public final class ServiceTable {
     public let service: UInt32
     /// The backend.
     public let backend: Backend
+    /// Whether the service port has no other backend on that node: then flows that were sent to the node for it to choose
+    /// one have to go as well.
+    public let isLastOnNode: Bool
   }
 
   /// A frontend that is a service port's no longer.

@@ -60,7 +60,8 @@ struct ModelledFlows {
   mutating func remove(_ selection: FlowCleaner.Selection) {
     for (tuple, flow) in halves
     where selection.contains(
-      tuple, to: flow.translated, service: flow.service, endpoint: flow.endpoint, isOpener: flow.isOpener)
+      tuple, to: flow.translated, service: flow.service, endpoint: flow.endpoint,
+      node: flow.tunnelNode, isOpener: flow.isOpener)
     { remove(tuple) }
   }
 
