@@ -76,6 +76,8 @@ public final class BPFDataPlane: DataPlane {
 
   private(set) var state = ClusterState()
   private var settings = CBPF.settings()
+  /// What the kernel has beside the addresses of the node's object: they come and go.
+  private var ownAddresses: [IPAddress] = []
 
   /// Loads the datapath, or takes over what `options.pins` hold. Nothing is attached yet.
   ///
@@ -154,7 +156,8 @@ public final class BPFDataPlane: DataPlane {
   public func start(with state: ClusterState) -> [DataPlaneProblem] {
     let changes = self.state.changes(to: state)
     self.state = state
-    var problems = services.apply(changes).problems.map(DataPlaneProblem.init)
+    var problems = reporting("addresses of this node") { ownAddresses = try HostNetwork(netlink).ownAddresses }
+    problems += services.apply(withOwnAddresses(changes)).problems.map(DataPlaneProblem.init)
     if tookOver { problems += finish(services.finishAdoption()) }
     problems += updateNames(changes)
     problems += updateNode()
@@ -165,7 +168,7 @@ public final class BPFDataPlane: DataPlane {
   /// Programs what `changes` change.
   public func apply(_ changes: [StateChange]) -> [DataPlaneProblem] {
     for change in changes { state.apply(change) }
-    var problems = finish(services.apply(changes))
+    var problems = finish(services.apply(withOwnAddresses(changes)))
     problems += updateNames(changes)
     if changes.contains(where: \.concernsNode) { problems += updateNode() }
     return problems
@@ -205,6 +208,23 @@ public final class BPFDataPlane: DataPlane {
     return problems
   }
 
+  /// `changes`, with this node having every address that its kernel has: node ports answer there as well.
+  private func withOwnAddresses(_ changes: [StateChange]) -> [StateChange] {
+    changes.map { change in
+      guard case .set(.node(var node)) = change, node.name == options.configuration.nodeName else { return change }
+      let known = Set(node.addresses.map(\.address))
+      node.addresses += ownAddresses.filter { !known.contains($0) }.map { Node.Address($0, kind: .external) }
+      return .set(.node(node))
+    }
+  }
+
+  private func updateOwnAddresses(_ host: HostNetwork) -> [DataPlaneProblem] {
+    guard host.ownAddresses != ownAddresses else { return [] }
+    ownAddresses = host.ownAddresses
+    guard let node = cluster.node else { return [] }
+    return finish(services.apply(withOwnAddresses([.set(.node(node))])))
+  }
+
   private func updateNames(_ changes: [StateChange]) -> [DataPlaneProblem] {
     reporting("names of services") {
       try names.update(
@@ -231,6 +251,7 @@ public final class BPFDataPlane: DataPlane {
       problems += attach(.host, to: [.loopback])
       problems += updateCluster(mtu: mtu)
       problems += try updatePods(host, network)
+      problems += updateOwnAddresses(host)
     } catch {
       problems.append(DataPlaneProblem("node \(options.configuration.nodeName)", "\(error)"))
     }

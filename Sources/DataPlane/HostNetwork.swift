@@ -30,9 +30,9 @@ struct HostNetwork {
     names.filter { name in !links.values.contains { $0.name == name } }
   }
 
-  /// The addresses by which this node can be reached, other than through a link alone.
+  /// The addresses by which this node can be reached, other than through a link alone. Sorted, each once.
   var ownAddresses: [IPAddress] {
-    addresses.filter { $0.scope == .universe }.map(\.address)
+    Set(addresses.filter { $0.scope == .universe }.map(\.address)).sorted()
   }
 
   /// Where the pod is plugged in: the interface that the kernel's own route to its address names. `nil` while there is

@@ -33,11 +33,11 @@ public struct Configuration: Hashable, Sendable {
 
   /// On which of a node's addresses node ports answer.
   public enum NodePortAddresses: Hashable, Sendable {
-    /// On every address of ``Node/addresses``.
+    /// On every address of ``Node/addresses``, and on every other that the node's kernel has, but for loopback.
     case all
     /// On the one address a family by which other nodes know it, ``Node/address(_:)``.
     case primary
-    /// On those in any of these ranges. A family that no range is of gets no node ports.
+    /// On those of ``all`` that are in any of these ranges. A family that no range is of gets no node ports.
     case within([IPPrefix])
   }
 
