@@ -7,6 +7,7 @@
 #ifndef MARTLET_FLOW_H
 #define MARTLET_FLOW_H
 
+#include "clock.h"
 #include "counter.h"
 #include "maps.h"
 #include "packet.h"
@@ -41,12 +42,6 @@ enum sctp_chunk {
 	SCTP_SHUTDOWN_ACK = 8,
 	SCTP_SHUTDOWN_COMPLETE = 14,
 };
-
-/* Coarse: the tick's precision is plenty, at a quarter of the price. */
-static __always_inline __u64 now(void)
-{
-	return bpf_ktime_get_coarse_ns();
-}
 
 static __always_inline __u32 flow_protocol(__u8 protocol)
 {
@@ -119,7 +114,7 @@ static __always_inline void remove_flow(const struct flow_tuple *tuple, const st
 
 static __always_inline bool is_idle(const struct flow_tuple *tuple, const struct flow *flow)
 {
-	return now() - flow->last_seen > flow_timeout(tuple->protocol, flow->state);
+	return nanoseconds_since(flow->last_seen) > flow_timeout(tuple->protocol, flow->state);
 }
 
 static __always_inline __u64 rounded_delay(__u64 delay)
@@ -137,7 +132,7 @@ static int expire_flow(void *map, struct flow_tuple *tuple, struct confirmed_flo
 
 	if (reply && reply->last_seen > last)
 		last = reply->last_seen;
-	idle = now() - last;
+	idle = nanoseconds_since(last);
 	if (idle < timeout) {
 		bpf_timer_start(&confirmed->expiry, rounded_delay(timeout - idle), 0);
 		return 0;
@@ -266,7 +261,7 @@ static __always_inline __u8 next_state(const struct packet *packet, struct flow 
 /* What every packet of a flow leaves behind. Not atomic: packets of one direction rarely meet on two CPUs. */
 static __always_inline void touch(const struct packet *packet, struct flow *flow)
 {
-	flow->last_seen = now();
+	flow->last_seen = ticks();
 	flow->packets++;
 	flow->bytes += packet->l3_length;
 	if (packet->tuple.protocol == IPPROTO_TCP &&

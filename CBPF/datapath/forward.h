@@ -22,7 +22,7 @@ static __always_inline __u32 route_epoch(void)
 {
 	struct settings *current = current_settings();
 
-	return (current ? current->route_generation : 0) + (__u32)(now() >> 30);
+	return (current ? current->route_generation : 0) + (__u32)(ticks() >> 8);
 }
 
 static __always_inline int write_link_addresses(struct __sk_buff *skb, const struct flow *flow)

@@ -277,7 +277,7 @@ static __always_inline struct draft *draft_opener(const struct __sk_buff *skb, c
 		.destination_port = packet->tuple.destination_port,
 		.flags = FLOW_OPENER | (is_on_loopback(skb) ? FLOW_LOOPBACK : 0),
 		.input_ifindex = input_of(skb, hook),
-		.created = now(),
+		.created = ticks(),
 	};
 	touch(packet, &draft->flow);
 	return draft;

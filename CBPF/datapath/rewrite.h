@@ -3,6 +3,7 @@
 #ifndef MARTLET_REWRITE_H
 #define MARTLET_REWRITE_H
 
+#include "buffer.h"
 #include "checksum.h"
 #include "packet.h"
 
@@ -28,33 +29,64 @@ static __always_inline int transport_checksum_offset(__u8 protocol)
 	}
 }
 
-/* The addresses' part of the transport checksum, which ICMP over IPv4 and SCTP do not have. */
-static __always_inline int mend_pseudo_header(struct __sk_buff *skb, const struct packet *packet, __u32 offset,
-					      const struct flow *to, __u64 flags)
+/* What the new addresses add to the transport checksum; ICMP over IPv4 does not cover them. */
+static __always_inline __u64 pseudo_header_difference(const struct packet *packet, const struct flow *to)
 {
-	__u64 difference;
-
 	if (packet->tuple.protocol == IPPROTO_ICMP)
 		return 0;
-	difference = address_difference(packet->tuple.source, to->source) +
-		     address_difference(packet->tuple.destination, to->destination);
-	if (packet->family == 6)
-		flags |= l4_checksum_ipv6_flag;
-	return bpf_l4_csum_replace(skb, offset, 0, checksum_fold32(difference), flags | BPF_F_PSEUDO_HDR);
+	return address_difference(packet->tuple.source, to->source) +
+	       address_difference(packet->tuple.destination, to->destination);
 }
 
-static __always_inline int mend_ports(struct __sk_buff *skb, const struct packet *packet, __u32 offset,
-				      const struct flow *to, __u64 flags)
+/* What the new ports add. An echo has one identifier, which stands for both. */
+static __always_inline __u64 ports_difference(const struct packet *packet, const struct flow *to)
 {
-	__u32 difference;
+	__u64 difference = port_difference(packet->tuple.source_port, to->source_port);
 
-	if (packet->tuple.source_port == to->source_port && packet->tuple.destination_port == to->destination_port)
-		return 0;
-	difference = port_difference(packet->tuple.source_port, to->source_port);
-	/* An echo has one identifier, which stands for both ports. */
 	if (has_ports(packet->tuple.protocol))
 		difference += port_difference(packet->tuple.destination_port, to->destination_port);
-	return bpf_l4_csum_replace(skb, offset, 0, difference, flags);
+	return difference;
+}
+
+/*
+ * Where the NIC has summed the whole packet, the helper keeps that sum right as well. It asks in two calls, since an
+ * offload that is still pending covers the ports by itself.
+ */
+static __always_inline int mend_complete_checksum(struct __sk_buff *skb, const struct packet *packet, __u32 offset,
+						  const struct flow *to)
+{
+	__u64 pseudo_flags = packet->family == 6 ? BPF_F_PSEUDO_HDR | l4_checksum_ipv6_flag : BPF_F_PSEUDO_HDR;
+	/* A UDP checksum of zero over IPv4 means none, and stays so. */
+	__u64 flags = packet->tuple.protocol == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0;
+
+	return bpf_l4_csum_replace(skb, offset, 0, checksum_fold32(pseudo_header_difference(packet, to)),
+				   flags | pseudo_flags) ||
+	       bpf_l4_csum_replace(skb, offset, 0, checksum_fold32(ports_difference(packet, to)), flags);
+}
+
+static __always_inline int mend_checksum(struct __sk_buff *skb, const struct packet *packet, __u32 offset,
+					 const struct flow *to)
+{
+	bool udp = packet->tuple.protocol == IPPROTO_UDP;
+	enum checksum_state state = checksum_state(skb);
+	__sum16 *checksum;
+
+	if (state == CHECKSUM_COMPLETE)
+		return mend_complete_checksum(skb, packet, offset, to);
+	checksum = packet_bytes(skb, offset, sizeof(*checksum));
+	if (!checksum)
+		return -1;
+	if (udp && !*checksum)
+		return 0;
+	if (state == CHECKSUM_PARTIAL) {
+		/* It holds the pseudo header's sum so far, not inverted. */
+		*checksum = ~checksum_fold(*checksum + pseudo_header_difference(packet, to));
+		return 0;
+	}
+	*checksum = checksum_adjust(*checksum, pseudo_header_difference(packet, to) + ports_difference(packet, to));
+	if (udp && !*checksum)
+		*checksum = 0xffff;
+	return 0;
 }
 
 static __always_inline int rewrite_sctp(struct __sk_buff *skb, const struct packet *packet, const struct flow *to)
@@ -79,15 +111,10 @@ static __always_inline int rewrite_sctp(struct __sk_buff *skb, const struct pack
 static __always_inline int rewrite_checksum(struct __sk_buff *skb, const struct packet *packet, const struct flow *to)
 {
 	int offset = transport_checksum_offset(packet->tuple.protocol);
-	/* A UDP checksum of zero over IPv4 means none, and stays so. */
-	__u64 flags = packet->tuple.protocol == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0;
 
 	if (packet->tuple.protocol == IPPROTO_SCTP)
 		return rewrite_sctp(skb, packet, to);
-	if (offset < 0)
-		return 0;
-	return mend_pseudo_header(skb, packet, packet->l4 + offset, to, flags) ||
-	       mend_ports(skb, packet, packet->l4 + offset, to, flags);
+	return offset < 0 ? 0 : mend_checksum(skb, packet, packet->l4 + offset, to);
 }
 
 static __always_inline int rewrite_ports(struct __sk_buff *skb, const struct packet *packet, const struct flow *to)

@@ -54,7 +54,10 @@ enum flow_flag {
 	FLOW_LOOPBACK = 1 << 6,		   /* opened by the host to an address of its own */
 };
 
-/* One half of a flow: all that a packet of this direction needs. */
+/*
+ * One half of a flow: all that a packet of this direction needs. What every packet reads or writes comes first, so that
+ * it shares two cache lines.
+ */
 struct flow {
 	struct ip_address source; /* of the packet once translated */
 	struct ip_address destination;
@@ -63,21 +66,21 @@ struct flow {
 	__u16 flags; /* enum flow_flag */
 	__u8 state;  /* enum flow_state; the same in both halves */
 	__u8 reserved;
-	__u32 endpoint;	      /* slot in `endpoints` of the pod that receives, 0: none */
-	__u32 input_ifindex;  /* where such packets come from: pod's interface; 1 (lo): this node; 0: network */
-	__u32 service;	      /* id of the service port that chose the backend, 0: none */
+	__u32 endpoint;	     /* slot in `endpoints` of the pod that receives, 0: none */
+	__u32 input_ifindex; /* where such packets come from: pod's interface; 1 (lo): this node; 0: network */
+	__u64 last_seen;     /* in ticks of the kernel (jiffies); the flow is idle when both halves are */
+	__u64 packets;
+	__u64 bytes;	      /* from the network header on */
+	__u32 next_sequence;  /* TCP: one past the highest sequence number seen in this direction, host order */
+	__u32 tunnel_node;    /* index in `nodes`: send through the tunnel to it, untranslated or not; 0: no tunnel */
 	__u32 output_ifindex; /* cached next hop: interface, 0: not cached */
 	__u32 route_generation;
-	__u32 output_mtu;  /* of the cached next hop; bytes from the network header on */
-	__u32 tunnel_node; /* index in `nodes`: send through the tunnel to it, untranslated or not; 0: no tunnel */
+	__u32 output_mtu; /* of the cached next hop; bytes from the network header on */
 	__u8 output_destination_mac[6];
 	__u8 output_source_mac[6];
+	__u32 service;		 /* id of the service port that chose the backend, 0: none */
 	__u32 policy_generation; /* that gave the verdict */
-	__u32 next_sequence;	 /* TCP: one past the highest sequence number seen in this direction, host order */
-	__u64 created;		 /* nanoseconds of CLOCK_MONOTONIC */
-	__u64 last_seen;	 /* likewise; the flow is idle when both halves are */
-	__u64 packets;
-	__u64 bytes; /* from the network header on */
+	__u64 created;		 /* as last_seen */
 };
 
 /*

@@ -1,6 +1,5 @@
 import BPF
 import CBPF
-import Glibc
 import Networking
 
 /// A flow as the datapath tracks it, both directions together.
@@ -49,21 +48,19 @@ extension DatapathMaps {
       halves[TupleKey(key)] = (key, value.flow, true)
     }
     let names = try readServiceNames()
-    let now = Self.monotonicNanoseconds()
+    let tick = try KernelTick()
+    let now = try tick.now()
     return halves.values
       .filter { UInt32($0.flow.flags) & FLOW_OPENER.rawValue != 0 }
       .map { half in
         let reply = halves[TupleKey(half.tuple.partner(of: half.flow))]?.flow
         return FlowReading(
-          half.tuple, half.flow, reply, isConfirmed: half.isConfirmed, service: names[half.flow.service], now: now)
+          half.tuple, half.flow, reply, isConfirmed: half.isConfirmed, service: names[half.flow.service],
+          idleSeconds: min(
+            tick.secondsSince(half.flow.last_seen, now: now),
+            reply.map { tick.secondsSince($0.last_seen, now: now) } ?? .infinity))
       }
       .sorted { ($0.bytes + $0.replyBytes, $1.client) > ($1.bytes + $1.replyBytes, $0.client) }
-  }
-
-  private static func monotonicNanoseconds() -> UInt64 {
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
   }
 }
 
@@ -79,9 +76,8 @@ private struct TupleKey: Hashable {
 
 extension FlowReading {
   fileprivate init(
-    _ tuple: flow_tuple, _ flow: flow, _ reply: flow?, isConfirmed: Bool, service: String?, now: UInt64
+    _ tuple: flow_tuple, _ flow: flow, _ reply: flow?, isConfirmed: Bool, service: String?, idleSeconds: Double
   ) {
-    let lastSeen = max(flow.last_seen, reply?.last_seen ?? 0)
     self.init(
       protocol: "\(L4Protocol(rawValue: tuple.protocol))",
       state: Self.stateName(flow.state), isConfirmed: isConfirmed,
@@ -90,7 +86,7 @@ extension FlowReading {
       backend: Self.socket(flow.destination, flow.destination_port),
       sourceSeen: Self.socket(flow.source, flow.source_port), service: service,
       packets: flow.packets, bytes: flow.bytes, replyPackets: reply?.packets ?? 0, replyBytes: reply?.bytes ?? 0,
-      idleSeconds: now > lastSeen ? Double(now - lastSeen) / 1e9 : 0)
+      idleSeconds: max(0, idleSeconds))
   }
 
   private static func socket(_ address: ip_address, _ port: UInt16) -> Socket {
