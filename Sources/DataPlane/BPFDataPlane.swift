@@ -121,7 +121,7 @@ public final class BPFDataPlane: DataPlane {
     for map in DatapathMaps.pinned { try opening.pin(map: map, at: options.pins.map(map)) }
     try opening.resize(map: "flows", to: options.flowCapacity * 2)
     try opening.resize(map: "endpoints", to: options.podCapacity + 1)
-    try opening.setConstant("tick_nanoseconds", to: try KernelTick().nanoseconds)
+    try opening.setConstant("tick_nanoseconds", to: KernelTick.shared().nanoseconds)
     if case .available = Probe.checksumReplaceIPv6.result {
       try opening.setConstant("l4_checksum_ipv6_flag", to: UInt64(1 << 7))  // BPF_F_IPV6
     }

@@ -14,13 +14,18 @@ public struct KernelTick: Sendable {
   /// Measures the tick; takes a fifth of a second.
   ///
   /// The corresponding helper is `bpf_jiffies64`. Linux 5.6.
-  public init() throws(BPFError) {
+  private init() throws(BPFError) {
     program = LoadedProgram(
       try Program(
         type: .schedClassifier, name: "tick",
         instructions: [.call(helper: UInt32(BPF_FUNC_jiffies64.rawValue)), .exit]))
     nanoseconds = try Self.measure(program)
   }
+
+  private static let measured: Result<KernelTick, BPFError> = Result { () throws(BPFError) in try KernelTick() }
+
+  /// The tick, measured once a process.
+  public static func shared() throws(BPFError) -> KernelTick { try measured.get() }
 
   /// The lower half of the counter, now.
   public func now() throws(BPFError) -> UInt32 { try Self.read(program) }

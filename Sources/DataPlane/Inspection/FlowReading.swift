@@ -48,7 +48,7 @@ extension DatapathMaps {
       halves[TupleKey(key)] = (key, value.flow, true)
     }
     let names = try readServiceNames()
-    let tick = try KernelTick()
+    let tick = try KernelTick.shared()
     let now = try tick.now()
     return halves.values
       .filter { UInt32($0.flow.flags) & FLOW_OPENER.rawValue != 0 }

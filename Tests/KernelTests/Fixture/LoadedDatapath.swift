@@ -2,6 +2,7 @@ import BPF
 import BPFPrograms
 import BPFTesting
 import CBPF
+import DataPlane
 import Networking
 import Services
 
@@ -94,7 +95,7 @@ final class LoadedDatapath: Sendable {
     try opening.resize(map: "flows", to: options.flowCapacity)
     try opening.resize(map: "unconfirmed_flows", to: options.unconfirmedCapacity)
     for map in ["backends", "maglev", "affinity"] { try opening.resize(map: map, to: 1 << 10) }
-    try opening.setConstant("tick_nanoseconds", to: try KernelTick().nanoseconds)
+    try opening.setConstant("tick_nanoseconds", to: KernelTick.shared().nanoseconds)
     if let timeouts = options.timeouts { try opening.setConstant("flow_timeouts", to: timeouts.words) }
     return try opening.load()
   }
