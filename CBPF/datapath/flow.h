@@ -122,6 +122,17 @@ static __always_inline __u64 rounded_delay(__u64 delay)
 	return (delay + EXPIRY_STEP) & ~(EXPIRY_STEP - 1);
 }
 
+/*
+ * When to look at a flow again that may be idle for `left` from now on. It is looked at as often as a closing one
+ * needs, so that only the end of a flow, and not its closing, has to set the timer.
+ */
+static __always_inline __u64 check_delay(__u8 protocol, __u64 left)
+{
+	__u64 closing = flow_timeout(protocol, FLOW_CLOSING);
+
+	return rounded_delay(left < closing ? left : closing);
+}
+
 /* The timer of a confirmed flow: ends both halves if both have been idle, else sleeps for what is left. */
 static int expire_flow(void *map, struct flow_tuple *tuple, struct confirmed_flow *confirmed)
 {
@@ -134,7 +145,7 @@ static int expire_flow(void *map, struct flow_tuple *tuple, struct confirmed_flo
 		last = reply->last_seen;
 	idle = nanoseconds_since(last);
 	if (idle < timeout) {
-		bpf_timer_start(&confirmed->expiry, rounded_delay(timeout - idle), 0);
+		bpf_timer_start(&confirmed->expiry, check_delay(tuple->protocol, timeout - idle), 0);
 		return 0;
 	}
 	bpf_map_delete_elem(&flows, &partner);
@@ -151,18 +162,18 @@ static __always_inline int start_expiry(const struct flow_tuple *opener)
 	if (!confirmed || bpf_timer_init(&confirmed->expiry, &flows, CLOCK_MONOTONIC) ||
 	    bpf_timer_set_callback(&confirmed->expiry, expire_flow))
 		return -1;
-	return bpf_timer_start(&confirmed->expiry, rounded_delay(flow_timeout(opener->protocol, confirmed->flow.state)),
-			       0);
+	return bpf_timer_start(&confirmed->expiry,
+			       check_delay(opener->protocol, flow_timeout(opener->protocol, confirmed->flow.state)), 0);
 }
 
-/* Lets the timer run out sooner, after the flow's state has changed. */
-static __always_inline void restart_expiry(const struct flow_tuple *opener)
+/* Lets the timer of a closed flow run out sooner. */
+static __always_inline void hasten_expiry(const struct flow_tuple *opener)
 {
 	struct confirmed_flow *confirmed = bpf_map_lookup_elem(&flows, opener);
 
 	if (confirmed)
 		bpf_timer_start(&confirmed->expiry,
-				rounded_delay(flow_timeout(opener->protocol, confirmed->flow.state)), 0);
+				check_delay(opener->protocol, flow_timeout(opener->protocol, FLOW_CLOSED)), 0);
 }
 
 /* Copies one half from the unconfirmed flows; -1 if there is no half or no room. */

@@ -40,7 +40,7 @@ static __always_inline bool is_ordinary(const struct __sk_buff *skb, const struc
 	}
 }
 
-/* Records a change of state in both halves, and lets a confirmed flow expire by its new state. */
+/* Records a change of state in both halves. */
 static __always_inline void change_state(const struct packet *packet, struct flow *flow, struct flow *other, __u8 state)
 {
 	struct flow_tuple partner = partner_tuple(&packet->tuple, flow);
@@ -48,7 +48,8 @@ static __always_inline void change_state(const struct packet *packet, struct flo
 	flow->state = state;
 	if (other)
 		other->state = state;
-	restart_expiry(flow->flags & FLOW_OPENER ? &packet->tuple : &partner);
+	if (state == FLOW_CLOSED)
+		hasten_expiry(flow->flags & FLOW_OPENER ? &packet->tuple : &partner);
 }
 
 /* A new connection on the tuple of one that has ended. */
