@@ -87,6 +87,7 @@ let package = Package(
     .testTarget(
       name: "ClusterTests",
       dependencies: ["DataPlane", "Kubernetes", "Model", "Networking", "BPF", "BPFTesting"]),
+    .testTarget(name: "LoadTests", dependencies: ["DataPlane", "Model", "Networking", "BPF", "BPFTesting", "CBPF"]),
     .testTarget(
       name: "KernelTests",
       dependencies: ["DataPlane", "Services", "Model", "Networking", "BPF", "BPFPrograms", "BPFTesting", "CBPF"]),
