@@ -12,7 +12,9 @@ struct ConnectionRate {
   static let processor: Int32 = 1
 
   /// What is compared with what, and what the ratio of their rates should be at least.
-  private static let comparisons: [(Forwarder, Forwarder, target: Double?)] = [
+  private typealias Comparison = (Forwarder, Forwarder, target: Double?)
+
+  private static let comparisons: [Comparison] = [
     (.martlet(services: 5000), .iptables(services: 5000), 1.8),
     (.martlet(services: 5000), .nftables(services: 5000), nil),
     (.martlet(services: 10), .iptables(services: 10), nil),
@@ -26,8 +28,18 @@ struct ConnectionRate {
     .iptables(services: 10), .iptables(services: 5000),
   ]
 
+  /// Whether the number of services matters.
+  private static let sizes = [10, 1000, 10_000, 30_000].map { Forwarder.martlet(services: $0) }
+
   /// Measures and prints; returns whether every target is met.
-  static func measure() throws -> Bool {
+  static func measure() throws -> Bool { try measure(forwarders, comparisons) }
+
+  /// Likewise, Martlet alone with more and more services.
+  static func measureSizes() throws -> Bool {
+    try measure(sizes, sizes.dropFirst().map { ($0, sizes[0], target: 0.95) })
+  }
+
+  private static func measure(_ forwarders: [Forwarder], _ comparisons: [Comparison]) throws -> Bool {
     let servers = try forwarders.map { try ConnectionServer(BenchmarkCluster($0)) }
     var rates: [Forwarder: [Double]] = [:]
     for server in servers { _ = try server.rate(milliseconds: 100) }
@@ -37,10 +49,12 @@ struct ConnectionRate {
         rates[server.cluster.forwarder, default: []].append(try server.rate(milliseconds: milliseconds))
       }
     }
-    return report(rates)
+    return report(rates, of: forwarders, comparisons)
   }
 
-  private static func report(_ rates: [Forwarder: [Double]]) -> Bool {
+  private static func report(
+    _ rates: [Forwarder: [Double]], of forwarders: [Forwarder], _ comparisons: [Comparison]
+  ) -> Bool {
     print("Connections a second, pod to pod; \(rounds) rounds of \(milliseconds) ms, in turns\n")
     print("| Forwarded by | p50 | lowest | highest |\n|---|--:|--:|--:|")
     for forwarder in forwarders {

@@ -12,7 +12,13 @@ struct Measure {
     print()
     fflush(nil)
     let isFaster = try ConnectionRate.measure()
-    exit(isFast && isFaster ? 0 : 1)
+    print()
+    fflush(nil)
+    let isFlat = try ConnectionRate.measureSizes()
+    print()
+    fflush(nil)
+    let isScalable = try ServiceScale.measure()
+    exit(isFast && isFaster && isFlat && isScalable ? 0 : 1)
   }
 
   /// Figures mean nothing without it.
