@@ -7,6 +7,9 @@ extension ServiceTable {
   /// Brings the ports of `services` into line with their plans; what this makes of the frontends is `pending`.
   func replan(_ services: Set<NamespacedName>, _ outcome: inout Outcome) {
     for name in services.sorted() { replan(name, &outcome) }
+    // Not before all is done: who had the frontend may be about to give it up.
+    for key in contested.sorted() { noteConflict(at: key, &outcome) }
+    contested = []
   }
 
   private func replan(_ name: NamespacedName, _ outcome: inout Outcome) {
@@ -65,14 +68,14 @@ extension ServiceTable {
   /// Everything that follows from a port being `new` now instead of `old`.
   private func update(_ old: ServicePort?, to new: ServicePort?, _ outcome: inout Outcome) {
     guard let id = new?.id ?? old?.id else { return }
-    if old?.plan.frontends != new?.plan.frontends { updateClaims(id, old, new, &outcome) }
+    if old?.plan.frontends != new?.plan.frontends { updateClaims(id, old, new) }
     pending.formUnion((new ?? old)?.plan.frontends.map(\.key) ?? [])
     if old?.plan.sourceRanges != new?.plan.sourceRanges { pendingRanges.insert(id) }
     affinity.setTimeout(new?.plan.affinityTimeout ?? 0, of: id, isRemoved: new == nil)
     if let old, old.plan.name.protocol == .udp { noteEndedBackends(of: old, now: new, &outcome) }
   }
 
-  private func updateClaims(_ id: UInt32, _ old: ServicePort?, _ new: ServicePort?, _ outcome: inout Outcome) {
+  private func updateClaims(_ id: UInt32, _ old: ServicePort?, _ new: ServicePort?) {
     for frontend in old?.plan.frontends ?? [] {
       slots[frontend.key]?.removeClaim(of: id)
       pending.insert(frontend.key)
@@ -83,7 +86,7 @@ extension ServiceTable {
       let claim = FrontendSlot.Claim(kind: frontend.kind, port: new.plan.name, id: id)
       slots[frontend.key, default: FrontendSlot()].add(claim)
       if frontend.kind == .clusterIP { addresses.retain(frontend.key.address) }
-      noteConflict(at: frontend.key, &outcome)
+      contested.insert(frontend.key)
     }
   }
 

@@ -92,6 +92,8 @@ public final class ServiceTable {
   var affinity: AffinityCleaner
   /// Frontends whose entry in the kernel's table may differ from what it should be.
   var pending: Set<FrontendKey> = []
+  /// Frontends that got another claim in this update.
+  var contested: Set<FrontendKey> = []
   /// Service ports whose source ranges may differ likewise.
   var pendingRanges: Set<UInt32> = []
   /// Services that found no room.
