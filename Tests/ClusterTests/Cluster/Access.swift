@@ -17,5 +17,8 @@ struct Access: Hashable, Sendable, CustomTestStringConvertible {
     [Access(family: family, balancing: .packets), Access(family: family, balancing: .sockets)]
   }
 
+  /// By packets, as of a client outside.
+  static func packets(_ family: AddressFamily) -> Access { Access(family: family, balancing: .packets) }
+
   var testDescription: String { "\(family), \(balancing)" }
 }

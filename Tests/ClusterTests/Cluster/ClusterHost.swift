@@ -42,6 +42,16 @@ final class ClusterHost: Sendable {
       isConnected: isConnected, timeout: timeout)
   }
 
+  /// Asks `port` of a service's address of a family, each time by a new socket, and collects what comes of it.
+  func ask(
+    _ address: DualAddress, _ port: UInt16 = 80, _ access: Access, _ number: L4Protocol = .tcp, count: Int = 1,
+    byteCount: Int = 1
+  ) throws -> Answers {
+    try ask(
+      SocketAddress(address[access.family], port), number, count: count, balancing: access.balancing,
+      byteCount: byteCount)
+  }
+
   /// Asks `destination`, each time by a new socket, and collects what comes of it.
   ///
   /// Once an attempt has gone unanswered no others follow: they would only take time.

@@ -1,0 +1,77 @@
+import BPFTesting
+import Networking
+import Testing
+
+/// Which addresses of a node have its node ports.
+@Suite(.requiresBPF, .cluster, .serialized) struct NodePortAddressTests {
+  let cluster: Cluster
+
+  init() throws { cluster = try Cluster.current }
+
+  @Test(arguments: Access.all) func nodeReachesNodePortsOfItsOwnAndOfOtherNodes(_ access: Access) throws {
+    try cluster.apply(services: [.nodePort], slices: [.init(["p21"])])
+    for target in 1...3 {
+      let answers = try cluster.node(1).ask(cluster.node(target).address, 30080, access)
+      #expect(answers.outcome == .answered(by: ["p21"]), "node \(target)")
+      #expect(answers.senders == [SocketAddress(cluster.node(target)[access.family], 30080)], "node \(target)")
+    }
+  }
+
+  @Test(arguments: Access.all) func loopbackHasNoNodePortsUnlessAskedFor(_ access: Access) throws {
+    try cluster.apply(services: [.nodePort], slices: [.init(["p21"])])
+    let loopback = DualAddress("127.0.0.1", "::1")
+    #expect(try cluster.node(1).ask(loopback, 30080, access).outcome == .refused)
+  }
+
+  @Test(arguments: AddressFamily.allCases) func addressesComeAndGoWithTheirNodePorts(_ family: AddressFamily) throws {
+    let node = cluster.node(1)
+    let late = DualAddress("192.168.50.71", "fd50::71")
+    try cluster.apply(services: [.nodePort], slices: [.init(["p21"])])
+    let prefix = "\(late[family])/\(family == .ipv4 ? "32" : "128") dev eth0"
+    try node.namespace.ip("address add \(prefix)\(family == .ipv6 ? " nodad" : "")")
+    #expect(try cluster.nodes[0].run { $0.networkChanged() }?.isEmpty == true)
+    for client in [cluster.client, cluster.pod(1, 2), cluster.pod(3, 1), node] {
+      let answers = try client.ask(late, 30080, .packets(family))
+      #expect(answers.outcome == .answered(by: ["p21"]), "\(client.name)")
+      #expect(answers.senders == [SocketAddress(late[family], 30080)], "\(client.name)")
+    }
+    try node.namespace.ip("address del \(prefix)")
+    #expect(try cluster.nodes[0].run { $0.networkChanged() }?.isEmpty == true)
+    #expect(try cluster.pod(1, 2).ask(late, 30080, .packets(family)).replies.isEmpty)
+  }
+
+  @Test(arguments: AddressFamily.allCases) func releasedNodePortIsFreeForAProcess(_ family: AddressFamily) throws {
+    let service = ServiceManifest.nodePort.with { $0.ports = [.init(80, nodePort: 9090)] }
+    try cluster.apply(services: [service], slices: [.init(["p21"])])
+    let node = cluster.node(1)
+    #expect(try cluster.client.ask(node.address, 9090, .packets(family)).outcome == .answered(by: ["p21"]))
+    try cluster.apply(services: [.clusterIP], slices: [.init(["p21"])])
+    #expect(try cluster.client.ask(node.address, 9090, .packets(family)).outcome == .answered(by: ["n1"]))
+  }
+}
+
+/// Node ports on listed addresses: one of the node's own in IPv4, and loopback, none in IPv6.
+@Suite(
+  .requiresBPF,
+  .cluster {
+    $0.configuration.nodePortAddresses = .within([
+      IPPrefix(IPAddress(192, 168, 50, 0), length: 24), IPPrefix(IPAddress(127, 0, 0, 0), length: 8),
+    ])
+  }, .serialized) struct ListedNodePortAddressTests
+{
+  @Test func familyThatNoPrefixIsOfHasNoNodePorts() throws {
+    let cluster = try Cluster.current
+    try cluster.apply(services: [.nodePort], slices: [.init(["p21"])])
+    let node = cluster.node(1)
+    #expect(try cluster.client.ask(node.address, 30080, .packets(.ipv4)).outcome == .answered(by: ["p21"]))
+    #expect(try cluster.client.ask(node.address, 30080, .packets(.ipv6)).outcome == .refused)
+  }
+
+  @Test func loopbackHasNodePortsWhereListed() throws {
+    let cluster = try Cluster.current
+    try cluster.apply(services: [.nodePort], slices: [.init(["p21"])])
+    let access = Access(family: .ipv4, balancing: .sockets)
+    let answers = try cluster.node(1).ask(DualAddress("127.0.0.1", "::1"), 30080, access)
+    #expect(answers.outcome == .answered(by: ["p21"]))
+  }
+}
