@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
  * Connection tracking. A flow is two entries, one per direction, each under the tuple as it is on the wire. It begins
- * unconfirmed, and is confirmed when its opener answers the answer; both halves then move to map `flows`, and the
- * opener's half carries the timer that ends both.
+ * unconfirmed, and is confirmed when its opener answers the answer; both halves then move to map `flows`, and an
+ * entry of queue `expiries` looks after them.
  */
 #ifndef MARTLET_FLOW_H
 #define MARTLET_FLOW_H
@@ -11,10 +11,6 @@
 #include "counter.h"
 #include "maps.h"
 #include "packet.h"
-
-#ifndef CLOCK_MONOTONIC
-#define CLOCK_MONOTONIC 1
-#endif
 
 #define SECONDS(n) ((n)*1000000000ULL)
 
@@ -30,9 +26,6 @@ const volatile struct flow_timeouts flow_timeouts[FLOW_PROTOCOL_COUNT] = {
 	[FLOW_PROTOCOL_ICMP] = {{SECONDS(30), SECONDS(30), SECONDS(30), SECONDS(30), SECONDS(30)}},
 	[FLOW_PROTOCOL_OTHER] = {{SECONDS(60), SECONDS(120), SECONDS(600), SECONDS(600), SECONDS(600)}},
 };
-
-/* Timers that fall due within one such step fire together. */
-#define EXPIRY_STEP (1ULL << 24)
 
 enum sctp_chunk {
 	SCTP_INIT = 1,
@@ -117,70 +110,60 @@ static __always_inline bool is_idle(const struct flow_tuple *tuple, const struct
 	return nanoseconds_since(flow->last_seen) > flow_timeout(tuple->protocol, flow->state);
 }
 
-static __always_inline __u64 rounded_delay(__u64 delay)
+/* How often a confirmed flow is looked at: nothing is idle for longer than its timeout and this. */
+const volatile __u64 expiry_period = SECONDS(32);
+
+/* Puts the flow at the end of the queue; -1 if that is full. */
+static __always_inline int schedule_expiry(struct flow_expiry *expiry)
 {
-	return (delay + EXPIRY_STEP) & ~(EXPIRY_STEP - 1);
+	expiry->due = ticks() + expiry_period / tick_nanoseconds;
+	return bpf_map_push_elem(&expiries, expiry, 0) ? -1 : 0;
+}
+
+/* Ends both halves of the flow if both have been idle, else puts it at the queue's end. */
+static __always_inline void expire_or_wait(struct flow_expiry *expiry)
+{
+	struct flow *flow = find_confirmed(&expiry->opener), *reply;
+	struct flow_tuple partner;
+	__u64 last;
+
+	if (!flow || flow->created != expiry->created)
+		return;
+	partner = partner_tuple(&expiry->opener, flow);
+	reply = find_confirmed(&partner);
+	last = flow->last_seen;
+	if (reply && reply->last_seen > last)
+		last = reply->last_seen;
+	if (nanoseconds_since(last) < flow_timeout(expiry->opener.protocol, flow->state)) {
+		schedule_expiry(expiry);
+		return;
+	}
+	bpf_map_delete_elem(&flows, &partner);
+	bpf_map_delete_elem(&flows, &expiry->opener);
+	count_event(COUNTER_FLOWS_EXPIRED);
 }
 
 /*
- * When to look at a flow again that may be idle for `left` from now on. It is looked at as often as a closing one
- * needs, so that only the end of a flow, and not its closing, has to set the timer.
+ * Looks at the flow that has waited longest, if it is due; 1 if it was. Each new flow looks at two, so the table keeps
+ * itself clean; user space has the rest looked at once a second. No table is ever swept.
  */
-static __always_inline __u64 check_delay(__u8 protocol, __u64 left)
+__noinline int expire_next(void)
 {
-	__u64 closing = flow_timeout(protocol, FLOW_CLOSING);
+	struct flow_expiry next;
 
-	return rounded_delay(left < closing ? left : closing);
-}
-
-/* The timer of a confirmed flow: ends both halves if both have been idle, else sleeps for what is left. */
-static int expire_flow(void *map, struct flow_tuple *tuple, struct confirmed_flow *confirmed)
-{
-	struct flow_tuple partner = partner_tuple(tuple, &confirmed->flow);
-	struct flow *reply = find_confirmed(&partner);
-	__u64 timeout = flow_timeout(tuple->protocol, confirmed->flow.state);
-	__u64 last = confirmed->flow.last_seen, idle;
-
-	if (reply && reply->last_seen > last)
-		last = reply->last_seen;
-	idle = nanoseconds_since(last);
-	if (idle < timeout) {
-		bpf_timer_start(&confirmed->expiry, check_delay(tuple->protocol, timeout - idle), 0);
+	if (bpf_map_peek_elem(&expiries, &next) || (__s64)(next.due - ticks()) > 0)
 		return 0;
-	}
-	bpf_map_delete_elem(&flows, &partner);
-	bpf_map_delete_elem(&flows, tuple);
-	count_event(COUNTER_FLOWS_EXPIRED);
-	return 0;
-}
-
-/* Starts the timer of the opener's half. */
-static __always_inline int start_expiry(const struct flow_tuple *opener)
-{
-	struct confirmed_flow *confirmed = bpf_map_lookup_elem(&flows, opener);
-
-	if (!confirmed || bpf_timer_init(&confirmed->expiry, &flows, CLOCK_MONOTONIC) ||
-	    bpf_timer_set_callback(&confirmed->expiry, expire_flow))
-		return -1;
-	return bpf_timer_start(&confirmed->expiry,
-			       check_delay(opener->protocol, flow_timeout(opener->protocol, confirmed->flow.state)), 0);
-}
-
-/* Lets the timer of a closed flow run out sooner. */
-static __always_inline void hasten_expiry(const struct flow_tuple *opener)
-{
-	struct confirmed_flow *confirmed = bpf_map_lookup_elem(&flows, opener);
-
-	if (confirmed)
-		bpf_timer_start(&confirmed->expiry,
-				check_delay(opener->protocol, flow_timeout(opener->protocol, FLOW_CLOSED)), 0);
+	if (bpf_map_pop_elem(&expiries, &next))
+		return 0;
+	expire_or_wait(&next);
+	return 1;
 }
 
 /* Copies one half from the unconfirmed flows; -1 if there is no half or no room. */
 static __always_inline int confirm_half(const struct flow_tuple *tuple)
 {
 	struct flow *flow = bpf_map_lookup_elem(&unconfirmed_flows, tuple);
-	struct confirmed_flow confirmed = {};
+	struct confirmed_flow confirmed;
 
 	if (!flow)
 		return -1;
@@ -195,8 +178,9 @@ static __always_inline int confirm_half(const struct flow_tuple *tuple)
  */
 __noinline int confirm_flow(struct __sk_buff *skb, const struct flow_tuple *opener)
 {
-	struct flow *flow;
+	struct flow_expiry expiry = {};
 	struct flow_tuple reply;
+	struct flow *flow;
 
 	if (!opener)
 		return -1;
@@ -204,17 +188,19 @@ __noinline int confirm_flow(struct __sk_buff *skb, const struct flow_tuple *open
 	if (!flow)
 		return -1;
 	reply = partner_tuple(opener, flow);
+	expiry.opener = *opener;
+	expiry.created = flow->created;
 	if (confirm_half(&reply))
 		goto no_reply;
 	if (confirm_half(opener))
 		goto no_room;
-	if (start_expiry(opener))
-		goto no_timer;
+	if (schedule_expiry(&expiry))
+		goto no_expiry;
 	bpf_map_delete_elem(&unconfirmed_flows, opener);
 	bpf_map_delete_elem(&unconfirmed_flows, &reply);
 	count(skb, COUNTER_FLOWS_CONFIRMED);
 	return 0;
-no_timer:
+no_expiry:
 	bpf_map_delete_elem(&flows, opener);
 no_room:
 	bpf_map_delete_elem(&flows, &reply);

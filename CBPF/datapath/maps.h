@@ -20,6 +20,12 @@ struct {
 	__type(value, struct confirmed_flow);
 } flows SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_QUEUE);
+	__uint(max_entries, 1 << 19);
+	__type(value, struct flow_expiry);
+} expiries SEC(".maps");
+
 /*
  * Flows that only one side, or each side once, has spoken on. Least recently used go first: a flood of openings
  * evicts other openings and never a confirmed flow.

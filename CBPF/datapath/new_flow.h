@@ -350,6 +350,8 @@ __noinline int begin_flow(struct __sk_buff *skb, const struct packet *packet, __
 		return to_stack(skb);
 	if (!source_valid(skb, packet, hook))
 		return drop(skb, COUNTER_DROP_SOURCE_ADDRESS);
+	expire_next();
+	expire_next();
 	draft = draft_opener(skb, packet, hook);
 	if (!draft)
 		return drop(skb, COUNTER_DROP_CONNTRACK_FULL);

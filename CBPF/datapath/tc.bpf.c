@@ -41,15 +41,11 @@ static __always_inline bool is_ordinary(const struct __sk_buff *skb, const struc
 }
 
 /* Records a change of state in both halves. */
-static __always_inline void change_state(const struct packet *packet, struct flow *flow, struct flow *other, __u8 state)
+static __always_inline void change_state(struct flow *flow, struct flow *other, __u8 state)
 {
-	struct flow_tuple partner = partner_tuple(&packet->tuple, flow);
-
 	flow->state = state;
 	if (other)
 		other->state = state;
-	if (state == FLOW_CLOSED)
-		hasten_expiry(flow->flags & FLOW_OPENER ? &packet->tuple : &partner);
 }
 
 /* A new connection on the tuple of one that has ended. */
@@ -91,7 +87,7 @@ __noinline int continue_flow(struct __sk_buff *skb, const struct packet *packet,
 	state = next_state(packet, flow, other);
 	touch(packet, flow);
 	if (state != flow->state)
-		change_state(packet, flow, other, state);
+		change_state(flow, other, state);
 	else if (may_confirm(packet, flow))
 		confirm_flow(skb, &packet->tuple);
 	return 0;
@@ -207,4 +203,18 @@ SEC("tc") int from_tunnel(struct __sk_buff *skb)
 SEC("tc") int to_host(struct __sk_buff *skb)
 {
 	return handle(skb, HOOK_TO_NET);
+}
+
+/* As many as one call looks at, so that it is short. */
+#define EXPIRE_BATCH 4096
+
+/* Looks at confirmed flows that are due. User space runs it; it returns how many there were, at most EXPIRE_BATCH. */
+SEC("tc") int expire(struct __sk_buff *skb)
+{
+	int i;
+
+	for (i = 0; i < EXPIRE_BATCH; i++)
+		if (!expire_next())
+			break;
+	return i;
 }

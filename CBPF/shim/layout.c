@@ -21,4 +21,5 @@ _Static_assert(sizeof(struct socket_peer) == 24, "socket_peer");
 _Static_assert(sizeof(struct stream_peer) == 48, "stream_peer");
 _Static_assert(sizeof(struct flow_tuple) == 40, "flow_tuple");
 _Static_assert(sizeof(struct flow) == 120, "flow");
-_Static_assert(sizeof(struct confirmed_flow) == 136, "confirmed_flow");
+_Static_assert(sizeof(struct confirmed_flow) == 120, "confirmed_flow");
+_Static_assert(sizeof(struct flow_expiry) == 56, "flow_expiry");

@@ -70,6 +70,7 @@ public final class BPFDataPlane: DataPlane {
   let services: ServiceTable
   private let names: ServiceNames
   private let cleaner: FlowCleaner
+  private let expirer: FlowExpirer
   private let sockets: SocketBalancing?
   private let lock: PinLock
   private let tookOver: Bool
@@ -96,7 +97,9 @@ public final class BPFDataPlane: DataPlane {
     maps = try DatapathMaps(of: object)
     netlink = try NetlinkSocket()
     try Self.checkInterfaces(options.interfaces, netlink)
-    attachments = InterfaceAttachments(programs: try DatapathPrograms(of: object), pins: options.pins)
+    let programs = try DatapathPrograms(of: object)
+    attachments = InterfaceAttachments(programs: programs, pins: options.pins)
+    expirer = try FlowExpirer(programs)
     endpoints = EndpointTable(SharedMap(try maps.endpoints.duplicate()), capacity: maps.endpoints.capacity)
     addresses = AddressTable(maps.addresses)
     nodes = NodeTable(SharedMap(try maps.nodes.duplicate()), capacity: maps.nodes.capacity)
@@ -120,6 +123,7 @@ public final class BPFDataPlane: DataPlane {
     let opening = try OpenObject(hexadecimal: BPFPrograms.tc, name: "tc")
     for map in DatapathMaps.pinned { try opening.pin(map: map, at: options.pins.map(map)) }
     try opening.resize(map: "flows", to: options.flowCapacity * 2)
+    try opening.resize(map: "expiries", to: options.flowCapacity)
     try opening.resize(map: "endpoints", to: options.podCapacity + 1)
     try opening.setConstant("tick_nanoseconds", to: KernelTick.shared().nanoseconds)
     if case .available = Probe.checksumReplaceIPv6.result {
@@ -182,9 +186,11 @@ public final class BPFDataPlane: DataPlane {
     return updateNode()
   }
 
-  /// Recycles what no packet can be using any more; call it every second or so.
+  /// Ends flows that have been idle for too long, and recycles what no packet can be using any more; call it every
+  /// second or so.
   public func reclaim() -> [DataPlaneProblem] {
-    services.needsReclaim ? finish(services.reclaim(now: .now)) : []
+    let problems = reporting("flows that are due") { try expirer.expire() }
+    return problems + (services.needsReclaim ? finish(services.reclaim(now: .now)) : [])
   }
 
   /// Removes everything that a data plane has pinned under `pins`: packets then go as if there had never been one.

@@ -28,23 +28,24 @@ public struct KernelTick: Sendable {
   public static func shared() throws(BPFError) -> KernelTick { try measured.get() }
 
   /// The lower half of the counter, now.
-  public func now() throws(BPFError) -> UInt32 { try Self.read(program) }
+  public func now() throws(BPFError) -> UInt32 { try Self.call(program) }
 
   /// How long ago the tick `stamp` was, in seconds; none counts as more than the lower half can tell.
   func secondsSince(_ stamp: UInt64, now: UInt32) -> Double {
     Double(Int32(bitPattern: now &- UInt32(truncatingIfNeeded: stamp))) * Double(nanoseconds) / 1e9
   }
 
-  private static func read(_ program: LoadedProgram) throws(BPFError) -> UInt32 {
+  /// What a program that needs no packet returns.
+  static func call(_ program: LoadedProgram) throws(BPFError) -> UInt32 {
     // The shortest packet that a test run takes.
     try program.program.testRun([UInt8](repeating: 0, count: 14), context: SocketBufferContext()).returnValue
   }
 
   /// Kernels are built with one of four lengths; the measurement tells which.
   private static func measure(_ program: LoadedProgram) throws(BPFError) -> UInt64 {
-    let (start, first) = (monotonicNanoseconds(), try read(program))
+    let (start, first) = (monotonicNanoseconds(), try call(program))
     usleep(200_000)
-    let (end, last) = (monotonicNanoseconds(), try read(program))
+    let (end, last) = (monotonicNanoseconds(), try call(program))
     let rate = Double(last &- first) * 1e9 / Double(end - start)
     let known: [Double] = [100, 250, 300, 1_000]
     let nearest = known.min { abs($0 - rate) < abs($1 - rate) } ?? 250

@@ -45,8 +45,9 @@ import Testing
   }
 
   /// Waits until `condition` holds, for three seconds at most.
-  private func wait(until condition: () throws -> Bool) throws {
+  private func wait(_ fixture: DatapathFixture, until condition: () throws -> Bool) throws {
     for _ in 0..<150 {
+      try fixture.expire()
       if try condition() { return }
       usleep(20_000)
     }
@@ -58,7 +59,7 @@ import Testing
     let ends = Ends(family, port: 40_000)
     try open(ends, fixture)
     #expect(try halves(ends, fixture) == 2)
-    try wait { try halves(ends, fixture) == 0 }
+    try wait(fixture) { try halves(ends, fixture) == 0 }
     #expect(try fixture.halfCounts() == (0, 0))
     #expect(try fixture.counts()["flows_expired"] == 1)
   }
@@ -68,11 +69,12 @@ import Testing
     let (busy, idle) = (Ends(.ipv4, port: 40_000), Ends(.ipv4, port: 40_001))
     try open(busy, fixture)
     try open(idle, fixture)
-    // Only the answerer speaks: the opener's half, which has the timer, is idle for long.
+    // Only the answerer speaks: the opener's half is idle for long.
     for _ in 0..<24 {
       let data = Conversation.tcp.packet(.data, from: busy.server, to: busy.client)
       try fixture.send(data, at: .fromPod(.pod2)).expect(.redirect)
       usleep(100_000)
+      try fixture.expire()
     }
     #expect(try halves(busy, fixture) == 2)
     #expect(try halves(idle, fixture) == 0, "the flow beside it has expired all the same")
@@ -91,11 +93,11 @@ import Testing
         .tcp(from: from.port, to: to.port, flags: [.fin, .ack], sequence: 1000)
       try fixture.send(fin, at: place).expect(.redirect)
     }
-    try wait { try halves(closed, fixture) == 0 }
+    try wait(fixture) { try halves(closed, fixture) == 0 }
     #expect(try halves(open, fixture) == 2)
   }
 
-  /// Unconfirmed flows have no timer: the next packet finds them too old.
+  /// Nobody looks after unconfirmed flows: the next packet finds them too old.
   @Test func unconfirmedFlowIsTooOld() throws {
     let fixture = try fixture(established: .seconds(600))
     let ends = Ends(.ipv4, port: 40_000)
@@ -105,5 +107,25 @@ import Testing
     try fixture.send(opening, at: .fromPod(.pod1)).expect(.redirect)
     #expect(try fixture.counts()["flows_created"] == 2)
     #expect(try fixture.halfCounts() == (0, 2))
+  }
+
+  /// Without an agent, new flows look after old ones.
+  @Test func newFlowsLookAtThoseThatAreDue() throws {
+    let fixture = try fixture(established: .milliseconds(100))
+    try open(Ends(.ipv4, port: 40_000), fixture)
+    usleep(300_000)
+    let opening = Ends(.ipv4, port: 40_001)
+    try fixture.send(Conversation.tcp.packet(.opening, from: opening.client, to: opening.service), at: .fromPod(.pod1))
+      .expect(.redirect)
+    #expect(try halves(Ends(.ipv4, port: 40_000), fixture) == 0)
+    #expect(try fixture.counts()["flows_expired"] == 1)
+  }
+
+  /// A flow needs no memory that the kernel might not have at that moment.
+  @Test func everyFlowIsConfirmed() throws {
+    let fixture = try fixture(established: .seconds(600))
+    for port in UInt16(30_000)..<30_400 { try open(Ends(.ipv4, port: port), fixture) }
+    #expect(try fixture.counts()["flows_unconfirmable"] ?? 0 == 0)
+    #expect(try fixture.counts()["flows_confirmed"] == 400)
   }
 }

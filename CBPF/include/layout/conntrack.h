@@ -2,9 +2,6 @@
 #ifndef MARTLET_LAYOUT_CONNTRACK_H
 #define MARTLET_LAYOUT_CONNTRACK_H
 
-#ifdef __bpf__
-#include <linux/bpf.h>
-#endif
 #include "layout/address.h"
 
 /*
@@ -83,17 +80,16 @@ struct flow {
 	__u64 created;		 /* as last_seen */
 };
 
-/*
- * Map `flows`: confirmed flows. Hash, entries allocated as needed. The opener's half carries the timer that expires
- * both.
- */
+/* Map `flows`: confirmed flows. Hash, entries allocated as needed. */
 struct confirmed_flow {
 	struct flow flow;
-#ifdef __bpf__
-	struct bpf_timer expiry;
-#else
-	__u64 expiry[2]; /* the kernel's struct bpf_timer; user space reads zeros */
-#endif
+};
+
+/* Map `expiries`: queue. When to look at a confirmed flow again, the next first: all wait for the same time. */
+struct flow_expiry {
+	struct flow_tuple opener;
+	__u64 created; /* as in the flow; another one under the same tuple has an entry of its own */
+	__u64 due;     /* in ticks */
 };
 
 /* Map `fragments`: least-recently-used hash. One datagram that arrives in pieces. */

@@ -9,7 +9,7 @@ final class LoadedProgram: Sendable {
 
 /// The loaded programs of the tc hooks.
 final class DatapathPrograms: Sendable {
-  static let names = ["from_pod", "to_pod", "from_net", "to_net", "from_tunnel", "to_host"]
+  static let names = ["from_pod", "to_pod", "from_net", "to_net", "from_tunnel", "to_host", "expire"]
 
   private let programs: [String: LoadedProgram]
 

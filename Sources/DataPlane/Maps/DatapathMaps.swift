@@ -36,7 +36,8 @@ public final class DatapathMaps: Sendable {
 
   /// The maps that outlive the agent. The others are scratch memory of one load.
   static let pinned = [
-    "flows", "unconfirmed_flows", "fragments", "frontends", "backends", "maglev", "source_ranges", "affinity",
+    "flows", "unconfirmed_flows", "expiries", "fragments", "frontends", "backends", "maglev", "source_ranges",
+    "affinity",
     "addresses", "prefixes", "nodes", "network_namespaces", "endpoints", "counters", "settings", "service_names",
   ]
 

@@ -40,7 +40,7 @@ final class KernelDatapath: Sendable {
       Scene.b: try namespace.addVeth("pod-b", peer: world, "pod-b").near,
     ]
     let opening = try OpenObject(hexadecimal: BPFPrograms.tc, name: "tc")
-    for map in ["flows", "unconfirmed_flows", "affinity"] { try opening.resize(map: map, to: 1 << 10) }
+    for map in ["flows", "expiries", "unconfirmed_flows", "affinity"] { try opening.resize(map: map, to: 1 << 10) }
     programs = try opening.load()
     maps = try DatapathMaps(of: programs)
   }

@@ -169,7 +169,14 @@ extension DatapathFixture {
   func forgetTraffic() throws {
     try datapath.remove(all: datapath.flows)
     try datapath.remove(all: datapath.unconfirmedFlows)
+    while try datapath.expiries.pop() != nil {}
     try datapath.zeroCounters()
+  }
+
+  /// Has the datapath look at the flows that are due, as an agent does.
+  func expire() throws {
+    let program = try datapath.programs.program(named: "expire")
+    _ = try program.testRun([UInt8](repeating: 0, count: 14), context: SocketBufferContext())
   }
 
   /// The half of a flow that packets from `source` to `destination` find.

@@ -24,6 +24,7 @@ final class LoadedDatapath: Sendable {
 
   let flows: HashMap<flow_tuple, confirmed_flow>
   let unconfirmedFlows: LRUHashMap<flow_tuple, flow>
+  let expiries: QueueMap<flow_expiry>
   let frontends: HashMap<frontend_key, frontend>
   let backends: MappedArray<backend>
   let sourceRanges: LPMTrieMap<source_range_key, UInt32>
@@ -52,6 +53,7 @@ final class LoadedDatapath: Sendable {
     let programs = try Self.load(options)
     flows = try HashMap(programs.mapDescriptor(named: "flows"))
     unconfirmedFlows = try LRUHashMap(programs.mapDescriptor(named: "unconfirmed_flows"))
+    expiries = try QueueMap(programs.mapDescriptor(named: "expiries"))
     addresses = try HashMap(programs.mapDescriptor(named: "addresses"))
     sourceRanges = try LPMTrieMap(programs.mapDescriptor(named: "source_ranges"))
     fragments = try LRUHashMap(programs.mapDescriptor(named: "fragments"))
@@ -91,12 +93,16 @@ final class LoadedDatapath: Sendable {
 
   private static func load(_ options: DatapathFixture.Options) throws -> Object {
     let opening = try OpenObject(hexadecimal: BPFPrograms.tc, name: "tc")
-    try opening.select(programs: ["from_pod", "to_pod", "from_net", "to_net"])
+    try opening.select(programs: ["from_pod", "to_pod", "from_net", "to_net", "expire"])
     try opening.resize(map: "flows", to: options.flowCapacity)
     try opening.resize(map: "unconfirmed_flows", to: options.unconfirmedCapacity)
     for map in ["backends", "maglev", "affinity"] { try opening.resize(map: map, to: 1 << 10) }
     try opening.setConstant("tick_nanoseconds", to: KernelTick.shared().nanoseconds)
-    if let timeouts = options.timeouts { try opening.setConstant("flow_timeouts", to: timeouts.words) }
+    try opening.resize(map: "expiries", to: options.flowCapacity)
+    if let timeouts = options.timeouts {
+      try opening.setConstant("flow_timeouts", to: timeouts.words)
+      try opening.setConstant("expiry_period", to: UInt64(20_000_000))
+    }
     return try opening.load()
   }
 
