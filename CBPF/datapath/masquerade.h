@@ -50,13 +50,16 @@ static __always_inline bool tuple_taken(const struct flow_tuple *tuple, const st
 	return false;
 }
 
-/* Whether a socket of the host would take the reply: it is connected to the same peer, or listens on the port. */
-static __always_inline bool host_has_socket(struct __sk_buff *skb, const struct flow_tuple *reply)
+/* Whether a socket of the host would take the reply: it is connected to the same peer or, unless that does not count,
+ * listens on the port.
+ */
+static __always_inline bool host_has_socket(struct __sk_buff *skb, const struct flow_tuple *reply, bool connected_only)
 {
 	bool v4 = !reply->source.high && (reply->source.low & ADDRESS_V4_MASK) == ADDRESS_V4_PREFIX;
 	struct bpf_sock_tuple tuple = {};
 	__u32 size = v4 ? sizeof(tuple.ipv4) : sizeof(tuple.ipv6);
 	struct bpf_sock *socket;
+	bool counts;
 
 	if (v4) {
 		tuple.ipv4.saddr = address_to_v4(reply->source);
@@ -77,8 +80,9 @@ static __always_inline bool host_has_socket(struct __sk_buff *skb, const struct 
 		return false;
 	if (!socket)
 		return false;
+	counts = !connected_only || socket->dst_port;
 	bpf_sk_release(socket);
-	return true;
+	return counts;
 }
 
 static __always_inline bool reply_is_free(struct __sk_buff *skb, const struct flow_tuple *opener,
@@ -89,7 +93,11 @@ static __always_inline bool reply_is_free(struct __sk_buff *skb, const struct fl
 	if (tuple_taken(&reply, opener))
 		return false;
 	/* A source that is not the sender's own is this node's. */
-	return address_equal(flow->source, opener->source) || !host_has_socket(skb, &reply);
+	if (!address_equal(flow->source, opener->source))
+		return !host_has_socket(skb, &reply, false);
+	/* The host may use one port for the service and for its backend: to the stack these are different peers. */
+	return flow->input_ifindex != INPUT_HOST || !(flow->flags & FLOW_REWRITE_DESTINATION) ||
+	       !host_has_socket(skb, &reply, true);
 }
 
 static __always_inline void set_source_port(const struct flow_tuple *opener, struct flow *flow, __be16 port)

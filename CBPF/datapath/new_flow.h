@@ -241,14 +241,28 @@ static __always_inline int unserved(const struct packet *packet, struct address_
 }
 
 /*
- * Flows between the host and others than its pods are not ours to track. Each of their packets comes by here, so this
- * is asked before anything else.
+ * Whether the host opens a flow whose replies look like those of one that it has through a service: to the stack the
+ * service and its backend are different peers, and one source port will do for both.
+ */
+static __always_inline bool replies_collide(const struct packet *packet, enum hook hook)
+{
+	struct flow_tuple reply = reversed(&packet->tuple);
+
+	if (packet->tuple.protocol == IPPROTO_TCP && (packet->tcp_flags & (TCP_SYN | TCP_ACK)) != TCP_SYN)
+		return false;
+	return from_stack(hook) && find_flow(&reply);
+}
+
+/*
+ * Flows between the host and others than its pods are not ours to track, unless we have to tell them apart from those
+ * that are. Each of their packets comes by here, so this is asked before anything else.
  */
 static __always_inline bool is_host_business(const struct packet *packet, enum hook hook)
 {
 	__u32 kind;
 
-	if (hook == HOOK_FROM_POD || hook == HOOK_FROM_TUNNEL || find_frontend(&packet->tuple))
+	if (hook == HOOK_FROM_POD || hook == HOOK_FROM_TUNNEL || find_frontend(&packet->tuple) ||
+	    replies_collide(packet, hook))
 		return false;
 	kind = find_address(&packet->tuple.destination).kind;
 	if (kind == ADDRESS_UNKNOWN)
