@@ -41,7 +41,7 @@ extension ValueDecoder where Value == EndpointSlice.Endpoint? {
       var endpoint = EndpointSlice.Endpoint(address: address, node: try object.nonempty("nodeName", .string))
       try object.inside("conditions") { (conditions) throws(FieldError) in
         endpoint.isReady = try conditions.optional("ready", .bool) ?? true
-        endpoint.isServing = try conditions.optional("serving", .bool) ?? endpoint.isReady
+        endpoint.isServing = try conditions.optional("serving", .bool) ?? true
         endpoint.isTerminating = try conditions.optional("terminating", .bool) ?? false
       }
       try object.inside("hints") { (hints) throws(FieldError) in

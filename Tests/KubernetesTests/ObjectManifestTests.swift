@@ -43,7 +43,8 @@ struct EndpointSliceManifestTests {
   @Test(arguments: [
     ("{}", true, true, false),
     ("{ready: null}", true, true, false),
-    ("{ready: false}", false, false, false),
+    ("{ready: false}", false, true, false),
+    ("{ready: false, terminating: true}", false, true, true),
     ("{ready: true, serving: false, terminating: true}", true, false, true),
     ("{ready: false, serving: true}", false, true, false),
   ])
