@@ -43,12 +43,12 @@ import Testing
   }
 
   @Test(arguments: Access.all) func noConnectionFailsWhileEndpointsReplaceEachOther(_ access: Access) async throws {
-    let rounds = 60
+    let rounds = 20
     try cluster.apply(services: [.nodePort], slices: [.init(["p11"])])
     async let byClusterIP = Self.ask(
-      cluster.pod(1, 2), SocketAddress(DualAddress.web[access.family], 80), access.balancing, times: 400)
+      cluster.pod(1, 2), SocketAddress(DualAddress.web[access.family], 80), access.balancing, times: 150)
     async let byNodePort = Self.ask(
-      cluster.client, SocketAddress(cluster.node(1)[access.family], 30080), .packets, times: 400)
+      cluster.client, SocketAddress(cluster.node(1)[access.family], 30080), .packets, times: 150)
     for round in 0..<rounds {
       try cluster.apply(services: [.nodePort], slices: [.init([round % 2 == 0 ? "p21" : "p11"])])
       await Task.yield()
@@ -102,7 +102,7 @@ import Testing
 
   @Test(arguments: Access.all) func fullReplacementOfManyServicesLeavesNoneUnknown(_ access: Access) async throws {
     func crowd(_ round: Int) -> [ServiceManifest] {
-      (0..<150).map { number in
+      (0..<60).map { number in
         ServiceManifest.clusterIP.with {
           $0.name = "crowd-\(round)-\(number)"
           $0.clusterIPs = DualAddress("10.96.1.\(number)", "fd96::1:\(number)").both
@@ -112,8 +112,8 @@ import Testing
     let stays = EndpointSliceManifest(["p11", "p21"])
     try cluster.apply(services: [.clusterIP] + crowd(0), slices: [stays])
     async let answers = Self.ask(
-      cluster.pod(1, 2), SocketAddress(DualAddress.web[access.family], 80), access.balancing, times: 300)
-    for round in 1...6 {
+      cluster.pod(1, 2), SocketAddress(DualAddress.web[access.family], 80), access.balancing, times: 150)
+    for round in 1...3 {
       try cluster.apply(services: [.clusterIP] + crowd(round), slices: [stays])
       await Task.yield()
     }
@@ -121,15 +121,6 @@ import Testing
     #expect(
       try cluster.pod(1, 2).ask(DualAddress("10.96.1.7", "fd96::1:7"), 80, access).outcome == .refused,
       "a service of the crowd has no endpoints")
-  }
-
-  @Test(arguments: Access.all) func manifestThatIsWrongLeavesTheLastGoodVersionInForce(_ access: Access) throws {
-    let slices = try EndpointSliceManifest(["p11"]).json(cluster.host)
-    try cluster.apply([ServiceManifest.clusterIP.json] + slices)
-    let wrong = ServiceManifest.clusterIP.with { $0.spec = ["ports": [["port": 99999]]] }
-    let problems = try cluster.apply([wrong.json] + slices, allowingProblems: true)
-    #expect(problems.contains { $0.contains("default/web") && $0.contains("port") }, "\(problems)")
-    #expect(try cluster.pod(1, 2).ask(.web, 80, access, count: 3).outcome == .answered(by: ["p11"]))
   }
 
   @Test(arguments: Access.all) func manifestInYAMLIsTheSame(_ access: Access) throws {
@@ -204,15 +195,13 @@ import Testing
   @Test(arguments: Access.all) func noConnectionFailsWhileAgentsRestart(_ access: Access) async throws {
     try cluster.apply(services: [.nodePort], slices: [.init(["p11", "p21"])])
     async let byClusterIP = Self.ask(
-      cluster.pod(1, 2), SocketAddress(DualAddress.web[access.family], 80), access.balancing, times: 400)
+      cluster.pod(1, 2), SocketAddress(DualAddress.web[access.family], 80), access.balancing, times: 150)
     async let byNodePort = Self.ask(
-      cluster.client, SocketAddress(cluster.node(1)[access.family], 30080), .packets, times: 400)
-    for _ in 0..<2 {
-      for node in cluster.nodes {
-        node.stop()
-        try cluster.start(node)
-        await Task.yield()
-      }
+      cluster.client, SocketAddress(cluster.node(1)[access.family], 30080), .packets, times: 150)
+    for node in cluster.nodes {
+      node.stop()
+      try cluster.start(node)
+      await Task.yield()
     }
     #expect(try await byClusterIP.outcome == .answered(by: ["p11", "p21"]))
     #expect(try await byNodePort.outcome == .answered(by: ["p11", "p21"]))

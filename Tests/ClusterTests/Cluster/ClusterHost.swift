@@ -58,7 +58,7 @@ final class ClusterHost: Sendable {
   func ask(
     _ destination: SocketAddress, _ number: L4Protocol = .tcp, count: Int = 1, from source: SocketAddress? = nil,
     balancing: Access.Balancing = .packets, isConnected: Bool = true, byteCount: Int = 1,
-    timeout: Duration = .milliseconds(600)
+    timeout: Duration = .milliseconds(300)
   ) throws -> Answers {
     var answers = Answers()
     for _ in 0..<count {
