@@ -214,4 +214,25 @@ import Testing
       #expect(try client.ask(.unallocated, 80, access, .udp).outcome == .dropped)
     }
   }
+
+  @Test(arguments: AddressFamily.allCases, [L4Protocol.tcp, .udp])
+  func nodeMayUseOneSourcePortForAServiceAndForItsBackend(_ family: AddressFamily, _ number: L4Protocol) throws {
+    let service = ServiceManifest.clusterIP.with { $0.ports = [.init(80, number == .tcp ? "TCP" : "UDP")] }
+    let node = cluster.node(1)
+    for (backend, port) in [("p11", 45_671), ("p21", 45_672), ("n2", 45_673)] as [(String, UInt16)] {
+      let slice = EndpointSliceManifest([.init(backend)]) { $0.ports = [.port(8080, number == .tcp ? "TCP" : "UDP")] }
+      try cluster.apply(services: [service], slices: [slice])
+      let service = SocketAddress(DualAddress.web[family], 80)
+      let direct = SocketAddress(try cluster.host(backend)[family], 8080)
+      for (offset, order) in [[service, direct], [direct, service]].enumerated() {
+        let source = SocketAddress(node[family], port + UInt16(offset) * 10)
+        let connections = try order.map { try node.connect(number, to: $0, from: source) }
+        for _ in 0..<2 {
+          for connection in connections {
+            #expect(connection.exchange().reply?.server == backend, "\(source), \(order)")
+          }
+        }
+      }
+    }
+  }
 }
