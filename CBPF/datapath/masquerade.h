@@ -50,7 +50,8 @@ static __always_inline bool tuple_taken(const struct flow_tuple *tuple, const st
 	return false;
 }
 
-/* Whether a socket of the host would take the reply: it is connected to the same peer or, unless that does not count,
+/*
+ * Whether a socket of the host would take the reply: it is connected to the same peer or, unless that does not count,
  * listens on the port.
  */
 static __always_inline bool host_has_socket(struct __sk_buff *skb, const struct flow_tuple *reply, bool connected_only)
