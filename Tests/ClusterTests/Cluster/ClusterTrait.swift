@@ -9,8 +9,10 @@ struct ClusterTrait: SuiteTrait, TestScoping {
   func provideScope(
     for test: Test, testCase: Test.Case?, performing function: @Sendable () async throws -> Void
   ) async throws {
-    let cluster = try Cluster(options: options)
-    try await Cluster.$shared.withValue(cluster) { try await function() }
+    try await ClusterPermits.shared.withPermit {
+      let cluster = try Cluster(options: options)
+      try await Cluster.$shared.withValue(cluster) { try await function() }
+    }
   }
 }
 
