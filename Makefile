@@ -17,7 +17,8 @@ demo: packages bpffs
 test: packages bpffs
 	@echo "Building the tests (the first time takes several minutes)"
 	swift build --build-tests
-	$(as_root) swift test --skip-build
+	@echo "Testing, one test at a time: many of them measure time, and fill the processors by themselves"
+	ulimit -n $$(ulimit -H -n); $(as_root) swift test --skip-build --no-parallel
 
 bench: packages bpffs
 	@echo "Building the measurements, optimised (the first time takes several minutes)"
