@@ -54,11 +54,12 @@ final class ClusterHost: Sendable {
 
   /// Asks `destination`, each time by a new socket, and collects what comes of it.
   ///
-  /// Once an attempt has gone unanswered no others follow: they would only take time.
+  /// Once an attempt has gone unanswered no others follow: they would only take time. The time limit leaves room for what
+  /// the kernel sends again after a second: an opening, or the question for a neighbour.
   func ask(
     _ destination: SocketAddress, _ number: L4Protocol = .tcp, count: Int = 1, from source: SocketAddress? = nil,
     balancing: Access.Balancing = .packets, isConnected: Bool = true, byteCount: Int = 1,
-    timeout: Duration = .milliseconds(300)
+    timeout: Duration = .milliseconds(1_300)
   ) throws -> Answers {
     var answers = Answers()
     for _ in 0..<count {
