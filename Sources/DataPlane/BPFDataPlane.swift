@@ -347,7 +347,9 @@ extension StateChange {
   var concernsNode: Bool {
     switch key {
     case .node, .workload: true
-    case .namespace, .endpointSlice, .service, .serviceRange: false
+    case .namespace, .endpointSlice, .service, .serviceRange, .serviceAccount, .profile, .tier, .networkSet,
+      .hostEndpoint, .policy:
+      false
     }
   }
 }

@@ -23,6 +23,18 @@ public struct ClusterState: Hashable, Sendable {
   public var services: [NamespacedName: Service] = [:]
   /// The ranges of cluster IPs.
   public var serviceRanges: [String: ServiceRange] = [:]
+  /// The service accounts.
+  public var serviceAccounts: [NamespacedName: ServiceAccount] = [:]
+  /// The profiles that somebody has written, in place of those that are there by themselves or besides them.
+  public var profiles: [String: Profile] = [:]
+  /// The tiers besides ``Tier/builtIn``.
+  public var tiers: [String: Tier] = [:]
+  /// The network sets.
+  public var networkSets: [NamespacedName: NetworkSet] = [:]
+  /// The host endpoints.
+  public var hostEndpoints: [String: HostEndpoint] = [:]
+  /// The policies.
+  public var policies: [PolicyName: Policy] = [:]
 
   /// A cluster without any object.
   public init() {}
@@ -41,6 +53,12 @@ public struct ClusterState: Hashable, Sendable {
     case .endpointSlice(let name): endpointSlices[name].map(Resource.endpointSlice)
     case .service(let name): services[name].map(Resource.service)
     case .serviceRange(let name): serviceRanges[name].map(Resource.serviceRange)
+    case .serviceAccount(let name): serviceAccounts[name].map(Resource.serviceAccount)
+    case .profile(let name): profiles[name].map(Resource.profile)
+    case .tier(let name): tiers[name].map(Resource.tier)
+    case .networkSet(let name): networkSets[name].map(Resource.networkSet)
+    case .hostEndpoint(let name): hostEndpoints[name].map(Resource.hostEndpoint)
+    case .policy(let name): policies[name].map(Resource.policy)
     }
   }
 
@@ -53,19 +71,31 @@ public struct ClusterState: Hashable, Sendable {
     case .set(.endpointSlice(let slice)): endpointSlices[slice.name] = slice
     case .set(.service(let service)): services[service.name] = service
     case .set(.serviceRange(let range)): serviceRanges[range.name] = range
+    case .set(.serviceAccount(let account)): serviceAccounts[account.name] = account
+    case .set(.profile(let profile)): profiles[profile.name] = profile
+    case .set(.tier(let tier)): tiers[tier.name] = tier
+    case .set(.networkSet(let set)): networkSets[set.name] = set
+    case .set(.hostEndpoint(let endpoint)): hostEndpoints[endpoint.name] = endpoint
+    case .set(.policy(let policy)): policies[policy.name] = policy
     case .removed(.namespace(let name)): namespaces[name] = nil
     case .removed(.node(let name)): nodes[name] = nil
     case .removed(.workload(let name)): workloads[name] = nil
     case .removed(.endpointSlice(let name)): endpointSlices[name] = nil
     case .removed(.service(let name)): services[name] = nil
     case .removed(.serviceRange(let name)): serviceRanges[name] = nil
+    case .removed(.serviceAccount(let name)): serviceAccounts[name] = nil
+    case .removed(.profile(let name)): profiles[name] = nil
+    case .removed(.tier(let name)): tiers[name] = nil
+    case .removed(.networkSet(let name)): networkSets[name] = nil
+    case .removed(.hostEndpoint(let name)): hostEndpoints[name] = nil
+    case .removed(.policy(let name)): policies[name] = nil
     }
   }
 
   /// What turns this state into `other`, each object once, in an order that depends on nothing but the two states.
   ///
-  /// An object comes after those it may refer to: namespaces, nodes, workloads, endpoint slices, services. What is
-  /// removed comes first and in the opposite order.
+  /// An object comes after those it may refer to: namespaces, nodes, workloads, endpoint slices, services, and
+  /// policies after all that they select. What is removed comes first and in the opposite order.
   public func changes(to other: ClusterState) -> [StateChange] {
     let differences = [
       difference(\.namespaces, other, Resource.namespace, Resource.Key.namespace),
@@ -74,6 +104,12 @@ public struct ClusterState: Hashable, Sendable {
       difference(\.endpointSlices, other, Resource.endpointSlice, Resource.Key.endpointSlice),
       difference(\.services, other, Resource.service, Resource.Key.service),
       difference(\.serviceRanges, other, Resource.serviceRange, Resource.Key.serviceRange),
+      difference(\.serviceAccounts, other, Resource.serviceAccount, Resource.Key.serviceAccount),
+      difference(\.profiles, other, Resource.profile, Resource.Key.profile),
+      difference(\.tiers, other, Resource.tier, Resource.Key.tier),
+      difference(\.networkSets, other, Resource.networkSet, Resource.Key.networkSet),
+      difference(\.hostEndpoints, other, Resource.hostEndpoint, Resource.Key.hostEndpoint),
+      difference(\.policies, other, Resource.policy, Resource.Key.policy),
     ]
     return differences.reversed().flatMap(\.removed) + differences.flatMap(\.set)
   }

@@ -6,6 +6,12 @@ public enum Resource: Hashable, Sendable {
   case endpointSlice(EndpointSlice)
   case service(Service)
   case serviceRange(ServiceRange)
+  case serviceAccount(ServiceAccount)
+  case profile(Profile)
+  case tier(Tier)
+  case networkSet(NetworkSet)
+  case hostEndpoint(HostEndpoint)
+  case policy(Policy)
 
   /// What the object is known by.
   public var key: Key {
@@ -16,6 +22,12 @@ public enum Resource: Hashable, Sendable {
     case .endpointSlice(let slice): .endpointSlice(slice.name)
     case .service(let service): .service(service.name)
     case .serviceRange(let range): .serviceRange(range.name)
+    case .serviceAccount(let account): .serviceAccount(account.name)
+    case .profile(let profile): .profile(profile.name)
+    case .tier(let tier): .tier(tier.name)
+    case .networkSet(let set): .networkSet(set.name)
+    case .hostEndpoint(let endpoint): .hostEndpoint(endpoint.name)
+    case .policy(let policy): .policy(policy.name)
     }
   }
 
@@ -27,6 +39,12 @@ public enum Resource: Hashable, Sendable {
     case endpointSlice(NamespacedName)
     case service(NamespacedName)
     case serviceRange(String)
+    case serviceAccount(NamespacedName)
+    case profile(String)
+    case tier(String)
+    case networkSet(NamespacedName)
+    case hostEndpoint(String)
+    case policy(PolicyName)
   }
 }
 
@@ -40,6 +58,12 @@ extension Resource.Key: CustomStringConvertible {
     case .endpointSlice(let name): "endpoint slice \(name)"
     case .service(let name): "service \(name)"
     case .serviceRange(let name): "service range \(name)"
+    case .serviceAccount(let name): "service account \(name)"
+    case .profile(let name): "profile \(name)"
+    case .tier(let name): "tier \(name)"
+    case .networkSet(let name): "network set \(name)"
+    case .hostEndpoint(let name): "host endpoint \(name)"
+    case .policy(let name): "\(name)"
     }
   }
 }

@@ -24,12 +24,15 @@ public struct Workload: Hashable, Sendable {
   /// Whether its processes may be given a backend where they connect to a service; if not, each of their packets is
   /// translated instead.
   public var usesConnectTimeBalancing: Bool
+  /// Addresses besides ``addresses`` that it may send from.
+  public var allowedSources: [IPPrefix]
 
   /// A workload with these properties.
   public init(
     name: NamespacedName, uid: String = "", node: String? = nil, addresses: [IPAddress] = [],
     labels: [String: String] = [:], ports: [Port] = [], usesHostNetwork: Bool = false,
-    serviceAccount: String = "default", isFinished: Bool = false, usesConnectTimeBalancing: Bool = true
+    serviceAccount: String = "default", isFinished: Bool = false, usesConnectTimeBalancing: Bool = true,
+    allowedSources: [IPPrefix] = []
   ) {
     self.name = name
     self.uid = uid
@@ -41,6 +44,7 @@ public struct Workload: Hashable, Sendable {
     self.serviceAccount = serviceAccount
     self.isFinished = isFinished
     self.usesConnectTimeBalancing = usesConnectTimeBalancing
+    self.allowedSources = allowedSources
   }
 
   /// Whether the addresses are the workload's own: it lives, has some, and isn't on its host's network.

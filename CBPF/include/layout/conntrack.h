@@ -77,6 +77,8 @@ struct flow {
 	__u8 output_source_mac[6];
 	__u32 service;		 /* id of the service port that chose the backend, 0: none */
 	__u32 policy_generation; /* that gave the verdict */
+	__u32 egress_rule;	 /* id of the rule that let the flow leave its source; 0: nobody asked */
+	__u32 ingress_rule;	 /* likewise enter its destination */
 	__u64 created;		 /* as last_seen */
 };
 

@@ -4,12 +4,12 @@
 
 #include "layout/address.h"
 
-/* Map `settings`: array of one. What changes while the programs run; only new flows read it. */
+/* Map `settings`: array of one. What changes while the programs run; new flows read it, and others its generations. */
 struct settings {
 	struct ip_address node4; /* this node's IPv4 address, ::ffff:0.0.0.0 if it has none */
 	struct ip_address node6; /* this node's IPv6 address, :: if it has none */
 	__u32 route_generation;	 /* bumped at each change of routes or neighbours: cached next hops expire */
-	__u32 policy_generation; /* reserved for policy */
+	__u32 policy_generation; /* bumped at each change of policy: flows are judged again */
 	__u32 tunnel_ifindex;	 /* the VXLAN device, 0: there is none */
 	__u32 overlay;		 /* 1: pods of other nodes are reached through the tunnel */
 };

@@ -1,0 +1,62 @@
+/// Labels as policies see them: an object's own, and those that it has from where it is.
+///
+/// | Label | Of |
+/// |---|---|
+/// | `projectcalico.org/namespace` | everything in a namespace: its name |
+/// | `projectcalico.org/orchestrator` | workloads: `k8s` |
+/// | `projectcalico.org/serviceaccount` | workloads: the service account's name |
+/// | `pcns.KEY` | everything in a namespace: the namespace's label `KEY` |
+/// | `pcsa.KEY` | workloads: the service account's label `KEY` |
+///
+/// A label of the object itself comes before one that it would inherit; the first three are nobody's to set.
+public enum PolicyLabel {
+  /// The namespace's name.
+  public static let namespace = "projectcalico.org/namespace"
+  /// What runs the workload.
+  public static let orchestrator = "projectcalico.org/orchestrator"
+  /// The service account's name.
+  public static let serviceAccount = "projectcalico.org/serviceaccount"
+  /// What precedes the key of a namespace's label.
+  public static let namespacePrefix = "pcns."
+  /// What precedes the key of a service account's label.
+  public static let serviceAccountPrefix = "pcsa."
+}
+
+extension ClusterState {
+  /// The labels that selectors see of a workload.
+  public func labels(of workload: Workload) -> [String: String] {
+    var labels = workload.labels
+    inherit(from: workload.name.namespace, &labels)
+    let account = NamespacedName(namespace: workload.name.namespace, name: workload.serviceAccount)
+    for (key, value) in serviceAccounts[account]?.labels ?? [:] {
+      labels.merge([PolicyLabel.serviceAccountPrefix + key: value]) { own, _ in own }
+    }
+    labels[PolicyLabel.orchestrator] = "k8s"
+    labels[PolicyLabel.serviceAccount] = workload.serviceAccount
+    return labels
+  }
+
+  /// The labels that selectors see of a network set.
+  public func labels(of set: NetworkSet) -> [String: String] {
+    var labels = set.labels
+    if !set.name.namespace.isEmpty { inherit(from: set.name.namespace, &labels) }
+    return labels
+  }
+
+  /// The labels that selectors see of a host endpoint.
+  public func labels(of endpoint: HostEndpoint) -> [String: String] {
+    var labels = endpoint.labels
+    for profile in endpoint.profiles {
+      labels.merge(profiles[profile]?.labels ?? [:]) { own, _ in own }
+    }
+    return labels
+  }
+
+  private func inherit(from namespace: String, _ labels: inout [String: String]) {
+    for (key, value) in namespaces[namespace]?.labels ?? [:] {
+      labels.merge([PolicyLabel.namespacePrefix + key: value]) { own, _ in own }
+    }
+    labels.merge(profiles[Profile.ofNamespace(namespace)]?.labels ?? [:]) { own, _ in own }
+    labels[PolicyLabel.namespace] = namespace
+  }
+}
