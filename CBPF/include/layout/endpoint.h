@@ -20,10 +20,8 @@ struct address_entry {
 
 /* Map `endpoints`: array of the pods of this node. Slot 0 is never used, so that 0 can mean "none". */
 struct endpoint {
-	__u32 ifindex;	      /* host side of the pod's veth; 0: slot is free */
-	__u32 mtu;	      /* of the pod's interface, bytes from the network header on */
-	__u32 ingress_policy; /* policy set for what the pod receives; 0: it is not known yet, and all is denied */
-	__u32 egress_policy;  /* likewise for what it sends */
+	__u32 ifindex; /* host side of the pod's veth; 0: slot is free */
+	__u32 mtu;     /* of the pod's interface, bytes from the network header on */
 };
 
 enum prefix_flag {

@@ -9,6 +9,8 @@
  * the same list share it. Each rule of a set is a bit, numbered in the order of evaluation. A packet is put into one
  * *class* of each dimension, independently; the set has a bit vector for every class that says which rules the class
  * leaves possible; the first bit that all vectors and the vector of live rules have in common is the rule that decides.
+ *
+ * Maps of policy are never taken over: who loads the programs makes new ones and fills them before the programs run.
  */
 enum policy_dimension {
 	POLICY_SOURCE_IDENTITY = 0,	 /* class: `identities` of the source, 0: none */
@@ -67,6 +69,15 @@ struct policy_header {
  * Map `policy_sets`: array of __u32, memory-mapped, by id of the set: the header in use. A change of a set, whatever
  * its size, takes effect by one store here. Set 0 is none; header 0 denies everything.
  */
+
+/*
+ * Map `endpoint_policies`: array by the pod's slot in `endpoints`, memory-mapped: the sets that the pod is judged by.
+ * 0: not known yet, and all is denied. One store changes both.
+ */
+struct endpoint_policy {
+	__u32 ingress; /* what the pod receives */
+	__u32 egress;  /* what it sends */
+};
 
 /*
  * Map `identities`: hash by struct ip_address. The labels that an address stands for, as a number: addresses with the

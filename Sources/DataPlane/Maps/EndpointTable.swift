@@ -41,7 +41,7 @@ final class EndpointTable {
     free.removeAll { $0 == slot }
     slots[pod] = slot
     if ports[slot] != port {
-      try map.set(slot, endpoint(ifindex: port.interface.rawValue, mtu: port.mtu, ingress_policy: 0, egress_policy: 0))
+      try map.set(slot, endpoint(ifindex: port.interface.rawValue, mtu: port.mtu))
       ports[slot] = port
     }
     return slot
@@ -69,7 +69,7 @@ final class EndpointTable {
     }
     let taken = Set(slots.values)
     for slot in ports.keys where !taken.contains(slot) {
-      try map.set(slot, endpoint(ifindex: 0, mtu: 0, ingress_policy: 0, egress_policy: 0))
+      try map.set(slot, endpoint(ifindex: 0, mtu: 0))
       ports[slot] = nil
     }
   }

@@ -59,7 +59,7 @@ final class KernelDatapath: Sendable {
     for number in 1..<UInt32(8) { try maps.nodes.set(number, try #require(try tables.nodes.get(number))) }
     for (name, interface) in pods {
       guard let slot = dataPlane.slot(of: name) else { continue }
-      try maps.endpoints.set(slot, endpoint(ifindex: interface.index, mtu: 1_500, ingress_policy: 0, egress_policy: 0))
+      try maps.endpoints.set(slot, endpoint(ifindex: interface.index, mtu: 1_500))
     }
     var settings = dataPlane.settings
     settings.tunnel_ifindex = network.index

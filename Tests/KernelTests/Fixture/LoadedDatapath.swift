@@ -127,7 +127,7 @@ final class LoadedDatapath: Sendable {
 
   private func introduceParties() throws {
     for (pod, interface) in pods {
-      try endpoints.set(DatapathFixture.slot(pod), endpoint(ifindex: interface.index, mtu: podMTU, ingress_policy: 0, egress_policy: 0))
+      try endpoints.set(DatapathFixture.slot(pod), endpoint(ifindex: interface.index, mtu: podMTU))
     }
     for family in AddressFamily.allCases {
       try introduce(.pod1, ADDRESS_LOCAL_POD, family)
