@@ -6,7 +6,7 @@ import Networking
 
 /// Connections a second from pod to pod: connect, a byte each way, close.
 struct ConnectionRate {
-  static let rounds = 9
+  static let rounds = 15
   static let milliseconds: Int32 = 400
   /// Client and server share it: what counts is the work a connection takes, not how fast processors wake each other.
   static let processor: Int32 = 1

@@ -5,7 +5,7 @@ import Networking
 
 /// What a packet of an established connection through a service costs `from_pod`, over a program that does nothing.
 struct EstablishedPacket {
-  static let rounds = 9
+  static let rounds = 15
   static let samples = 2000
   static let targetNanoseconds = 120
 

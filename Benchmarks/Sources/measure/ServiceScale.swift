@@ -160,6 +160,11 @@ struct ScaleCluster {
         ports: [EndpointSlice.Port(name: "http", port: 8080)]))
   }
 
-  /// The slice of one service with one of its endpoints replaced; of another service each round.
-  func change(_ round: Int) -> Resource { slice(round * 97 % services, replacing: round % endpoints) }
+  /// The slice of one service with one of its endpoints replaced. As many services take turns in a large cluster as in a
+  /// small one, so that it is the tables' size that differs and not how long ago the processor last saw their entries.
+  func change(_ round: Int) -> Resource {
+    slice(round % Self.turns * (services / Self.turns), replacing: round % endpoints)
+  }
+
+  private static let turns = 50
 }

@@ -7,15 +7,17 @@ extension Program {
   /// - Parameters:
   ///   - samples: how many runs to keep.
   ///   - warmUp: how many runs to throw away first.
-  ///   - packet: makes the packet of the run with this number, from 0 on, warm-up included.
+  ///   - packet: makes the packet of the run with this number, from 0 on, warm-up included; called for all of them first.
   public borrowing func benchmark<Context: TestRunContext>(
     samples: Int, warmUp: Int = 100, context: Context = SocketBufferContext(), fresh packet: (Int) -> [UInt8]
   ) throws(BPFError) -> LatencySamples {
     precondition(samples > 0, "no samples asked for")
+    // Made beforehand: between two runs, what makes them would push the program out of the processor's caches.
+    let packets = (0..<(warmUp + samples)).map(packet)
     var kept: [UInt32] = []
     kept.reserveCapacity(samples)
-    for run in 0..<(warmUp + samples) {
-      let result = try testRun(packet(run), context: context)
+    for (run, bytes) in packets.enumerated() {
+      let result = try testRun(bytes, context: context)
       if run >= warmUp { kept.append(result.nanoseconds) }
     }
     return LatencySamples(kept)
