@@ -56,6 +56,16 @@ static __always_inline bool is_recycled(const struct packet *packet, const struc
 }
 
 /*
+ * The opener asks again, and nobody has answered: while a service's endpoints move, the node that the first packet was
+ * sent to may have had none any more, or not yet. Whoever serves it now is chosen anew.
+ */
+static __always_inline bool may_choose_again(const struct packet *packet, const struct flow *flow)
+{
+	return packet->tuple.protocol == IPPROTO_TCP && (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN &&
+	       flow->flags & FLOW_ONE_WAY && flow->state == FLOW_NEW;
+}
+
+/*
  * The opener has answered the answer; which may have gone another way, so that only the opener is heard again. A SYN
  * that is sent again answers nothing: a flood of them from forged addresses must not fill the confirmed flows.
  */
@@ -80,7 +90,8 @@ __noinline int continue_flow(struct __sk_buff *skb, const struct packet *packet,
 		return -1;
 	partner = partner_tuple(&packet->tuple, flow);
 	other = find_flow(&partner);
-	if (!other || is_recycled(packet, flow) || (is_idle(&packet->tuple, flow) && is_idle(&partner, other))) {
+	if (!other || is_recycled(packet, flow) || may_choose_again(packet, flow) ||
+	    (is_idle(&packet->tuple, flow) && is_idle(&partner, other))) {
 		remove_flow(&packet->tuple, flow);
 		return -1;
 	}
