@@ -14,7 +14,20 @@ extension ValueDecoder where Value == EndpointSlice? {
         endpoints: try object.list("endpoints", of: .endpoint).compactMap { $0 },
         ports: try object.list("ports", of: .endpointPort).compactMap { $0 },
         isHeadless: metadata.labels[WellKnownName.headless] != nil,
-        proxyName: metadata.labels[WellKnownName.serviceProxyName])
+        proxyName: metadata.labels[WellKnownName.serviceProxyName],
+        weight: try object.inside("metadata") { (metadata) throws(FieldError) in
+          try metadata.inside("annotations") { (annotations) throws(FieldError) in
+            try annotations.optional(WellKnownName.weight, .weight)
+          }
+        } ?? 1)
+    }
+  }
+}
+
+extension ValueDecoder where Value == Int {
+  fileprivate static var weight: Self {
+    Self(text: "a whole number from 1 to 100") { text in
+      Int(text).flatMap { EndpointSlice.weights.contains($0) && String($0) == text ? $0 : nil }
     }
   }
 }

@@ -37,6 +37,7 @@ enum WellKnownName {
   static let namespaceName = "kubernetes.io/metadata.name"
   static let sourceRanges = "service.beta.kubernetes.io/load-balancer-source-ranges"
   static let loadBalancing = "martlet.dev/load-balancing"
+  static let weight = "martlet.dev/weight"
   static let forwarding = "martlet.dev/forwarding"
   static let connectTimeBalancing = "martlet.dev/connect-time-balancing"
 }

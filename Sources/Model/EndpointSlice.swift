@@ -19,11 +19,16 @@ public struct EndpointSlice: Hashable, Sendable {
   public var isHeadless: Bool
   /// As ``Service/proxyName``, which slices repeat.
   public var proxyName: String?
+  /// How many times as many connections each endpoint gets as one of a slice with weight 1; ``weights``.
+  public var weight: Int
+
+  /// What a weight may be.
+  public static let weights = 1...100
 
   /// A slice with these properties.
   public init(
     name: NamespacedName, serviceName: String?, family: AddressFamily, endpoints: [Endpoint] = [], ports: [Port] = [],
-    isHeadless: Bool = false, proxyName: String? = nil
+    isHeadless: Bool = false, proxyName: String? = nil, weight: Int = 1
   ) {
     self.name = name
     self.serviceName = serviceName
@@ -32,6 +37,7 @@ public struct EndpointSlice: Hashable, Sendable {
     self.ports = ports
     self.isHeadless = isHeadless
     self.proxyName = proxyName
+    self.weight = weight
   }
 
   /// The service whose endpoints these are. `nil`: no service's.

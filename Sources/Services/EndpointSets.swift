@@ -4,10 +4,10 @@ import Networking
 /// Which endpoints of a service port new connections may go to, on one node and in one address family.
 public struct EndpointSets: Hashable, Sendable {
   /// For frontends whose policy is Cluster: ready endpoints, narrowed to this node or zone where hints say so. If none
-  /// is ready, those that serve while they terminate. Local ones first, each once.
+  /// is ready, those that serve while they terminate. Local ones first, each as often as its weight says.
   public var cluster: [Backend] = []
   /// For frontends whose policy is Local: ready endpoints on this node. If none is ready, those on this node that serve
-  /// while they terminate. Sorted, each once.
+  /// while they terminate. Sorted, each as often as its weight says.
   public var local: [Backend] = []
   /// All that are ready or serve while they terminate, wherever they are. Sorted, each once.
   public var usable: [Backend] = []
@@ -33,7 +33,9 @@ public struct EndpointSets: Hashable, Sendable {
     cluster = Self.backends(ready.isEmpty ? draining : Self.narrowed(ready))
     local = Self.backends(ready.filter(\.isLocal))
     if local.isEmpty { local = Self.backends(draining.filter(\.isLocal)) }
-    usable = draining.isEmpty && cluster.count == ready.count ? cluster : Self.backends(ready + draining)
+    usable = Self.backends(ready + draining, weighted: false)
+    // The usual case: one array for both.
+    if usable == cluster { usable = cluster }
   }
 
   /// Whether any endpoint of the family could serve, wherever it is. If not, clients are refused.
@@ -49,10 +51,19 @@ public struct EndpointSets: Hashable, Sendable {
     return ready
   }
 
-  private static func backends(_ candidates: [Candidate]) -> [Backend] {
-    candidates.map {
-      Backend(address: $0.endpoint.address, port: $0.endpoint.port, isLocal: $0.isLocal, node: $0.isLocal ? 0 : $0.node)
+  /// A choice at random among these, or of one of their turns to take a slot of a Maglev table, is a weighted one.
+  private static func backends(_ candidates: [Candidate], weighted: Bool = true) -> [Backend] {
+    let unit = candidates.reduce(0) { greatestCommonDivisor($0, $1.weight) }
+    return candidates.flatMap {
+      repeatElement(
+        Backend(
+          address: $0.endpoint.address, port: $0.endpoint.port, isLocal: $0.isLocal, node: $0.isLocal ? 0 : $0.node),
+        count: weighted ? $0.weight / unit : 1)
     }.sorted()
+  }
+
+  private static func greatestCommonDivisor(_ a: Int, _ b: Int) -> Int {
+    b == 0 ? a : greatestCommonDivisor(b, a % b)
   }
 }
 
@@ -117,14 +128,16 @@ private struct Candidate {
   let endpoint: Backend.Endpoint
   var isLocal: Bool
   let node: UInt32
+  let weight: Int
   let condition: Condition
   let nodeHint: Hint
   let zoneHint: Hint
 
-  init(_ endpoint: EndpointSlice.Endpoint, port: UInt16, seenFrom locality: Locality) {
+  init(_ endpoint: EndpointSlice.Endpoint, port: UInt16, weight: Int, seenFrom locality: Locality) {
     self.endpoint = Backend.Endpoint(address: endpoint.address, port: port)
     isLocal = endpoint.node == locality.node
     node = locality.number(of: endpoint.node)
+    self.weight = weight
     condition = Condition(endpoint)
     nodeHint = Hint(endpoint.nodeHints, locality.node)
     zoneHint = Hint(endpoint.zoneHints, locality.zone)
@@ -139,7 +152,8 @@ private struct Candidate {
     for slice in slices.filter({ $0.family == family }).sorted(by: { $0.name < $1.name }) {
       for slicePort in slice.ports where slicePort.name == port.port && slicePort.protocol == port.protocol {
         for endpoint in slice.endpoints where endpoint.address.family == family {
-          copies.append(Candidate(endpoint, port: slicePort.port, seenFrom: locality))
+          copies.append(
+            Candidate(endpoint, port: slicePort.port, weight: max(1, slice.weight), seenFrom: locality))
         }
       }
     }

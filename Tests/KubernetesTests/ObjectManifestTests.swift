@@ -15,6 +15,7 @@ struct EndpointSliceManifestTests {
         name: web-1
         namespace: shop
         labels: {kubernetes.io/service-name: web, service.kubernetes.io/headless: ""}
+        annotations: {martlet.dev/weight: "5"}
       addressType: IPv4
       endpoints:
       - addresses: [10.65.1.11, 10.65.1.12]
@@ -36,7 +37,8 @@ struct EndpointSliceManifestTests {
           address: IPAddress(10, 65, 1, 11), isReady: false, isServing: true, isTerminating: true, node: "n1",
           zoneHints: ["a", "b"], nodeHints: ["n1"])
       ],
-      ports: [.init(name: "http", port: 8080), .init(name: "dns", protocol: .udp, port: 5353)], isHeadless: true)
+      ports: [.init(name: "http", port: 8080), .init(name: "dns", protocol: .udp, port: 5353)], isHeadless: true,
+      weight: 5)
     #expect(contents.state.endpointSlices == [slice.name: slice])
   }
 
@@ -55,6 +57,19 @@ struct EndpointSliceManifestTests {
     #expect(endpoint?.isReady == isReady)
     #expect(endpoint?.isServing == isServing)
     #expect(endpoint?.isTerminating == isTerminating)
+  }
+
+  @Test(arguments: ["0", "101", "many", "+5"]) func `a weight that is none is refused`(weight: String) throws {
+    let contents = try contents([
+      "slice.yaml": """
+      apiVersion: discovery.k8s.io/v1
+      kind: EndpointSlice
+      metadata: {name: web-1, annotations: {martlet.dev/weight: "\(weight)"}}
+      addressType: IPv4
+      """
+    ])
+    #expect(contents.complaints.count == 1)
+    #expect(contents.complaints.first?.contains("a whole number from 1 to 100") == true)
   }
 
   @Test func `an endpoint without conditions, node or hints is ready and nowhere`() throws {

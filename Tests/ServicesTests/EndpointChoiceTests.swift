@@ -52,6 +52,20 @@ import Testing
     #expect(try bench.ask("10.96.0.10") == ["10.0.0.1:8080"])
   }
 
+  @Test func `Endpoints count as often as the weights of their slices say`() throws {
+    var heavy = EndpointSlice.web([.ready("10.0.0.1", on: "here"), .ready("10.0.0.2")], name: "heavy")
+    heavy.weight = 6
+    var light = EndpointSlice.web([.ready("10.0.0.3", on: "here")], name: "light")
+    light.weight = 4
+    let sets = EndpointSets(
+      of: ServicePortName(service: Service.web().name, port: "http", protocol: .tcp), family: .ipv4,
+      in: [heavy, light], seenFrom: Locality(node: "here"))
+    let counts = Dictionary(grouping: sets.cluster, by: \.address).mapValues(\.count)
+    #expect(counts == ["10.0.0.1": 3, "10.0.0.2": 3, "10.0.0.3": 2])
+    #expect(sets.local.count == 5)
+    #expect(sets.usable.count == 3)
+  }
+
   // MARK: - Hints
 
   private func hinted(_ address: IPAddress, zones: Set<String> = [], nodes: Set<String> = []) -> Endpoint {

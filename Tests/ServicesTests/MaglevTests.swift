@@ -23,6 +23,16 @@ import Testing
     #expect(Set(table).count == 7)
   }
 
+  @Test func `Shares follow the weights`() throws {
+    let all = backends(3)
+    let weighted = [all[0], all[1], all[1], all[2], all[2], all[2], all[2], all[2]].sorted()
+    let table = try #require(Maglev(size: 16_381)).table(for: weighted)
+    let shares = Dictionary(grouping: table) { weighted[Int($0)] }.mapValues(\.count)
+    for (backend, weight) in zip(all, [1, 2, 5]) {
+      #expect(abs((shares[backend] ?? 0) * 8 - 16_381 * weight) <= 8 * weight, "\(backend)")
+    }
+  }
+
   /// The paper's figure 12: with 65,537 slots for 1,000 backends, a failing one moves about 1 to 2 % of the slots that
   /// should have stayed. Here a hundred slots for each backend, over twenty failures.
   @Test func `Losing one of a hundred backends moves few of the other slots`() throws {
