@@ -9,6 +9,8 @@ struct Manifest: Sendable {
     let object: String
     let document: Int
     let line: Int
+    /// Whether it was understood as a whole. If not it is what may be in force in place of nothing.
+    let isSound: Bool
   }
 
   /// In the order of the file.
@@ -16,8 +18,10 @@ struct Manifest: Sendable {
   private(set) var problems: [ManifestProblem] = []
   /// The first object of each kind that is none of ours.
   private(set) var unknownKinds: [String: ManifestProblem] = [:]
-  /// Objects of which only the name was understood.
+  /// Objects that were not understood, or only in part.
   private var failed: Set<Resource.Key> = []
+  /// The names of objects that may be policies of a kind that was not understood.
+  private var unknownPolicies: Set<String> = []
   /// Whether something was not understood so far that it could be any object.
   private var isIncomplete = false
 
@@ -104,6 +108,8 @@ extension Manifest {
       try readItems(object, document: document, apiVersion: apiVersion, kind: kind)
     } else if let known = ObjectKind(apiVersion: apiVersion, kind: kind) {
       try read(object, as: known, document: document)
+    } else if UnknownKind.mayBePolicy(apiVersion: apiVersion, kind: kind) {
+      try refuse(object, document: document, apiVersion: apiVersion, kind: kind)
     } else if unknownKinds["\(apiVersion) \(kind)"] == nil {
       unknownKinds["\(apiVersion) \(kind)"] = ManifestProblem(
         severity: .warning, file: file, document: document, line: object.line,
@@ -132,17 +138,41 @@ extension Manifest {
   private mutating func read(_ object: ManifestValue, as kind: ObjectKind, document: Int) throws(FieldError) {
     let metadata = try ObjectMetadata(object)
     let name = kind.description(metadata)
+    var found = FieldProblems()
+    var resource: Resource?
     do throws(FieldError) {
-      guard let resource = try kind.decode(object) else { return }
-      entries.append(Entry(resource: resource, object: name, document: document, line: object.line))
-      if case .endpointSlice(let slice) = resource { noteStrayEndpoints(slice, entries[entries.endIndex - 1]) }
+      resource = try kind.decode(object, &found)
     } catch {
-      failed.insert(kind.key(metadata))
-      problems.append(
-        ManifestProblem(
-          severity: .error, file: file, document: document, line: error.line, object: name, field: error.path,
-          message: error.message))
+      found.note(error)
     }
+    for error in found.errors { note(error, .error, of: name, document: document) }
+    for warning in found.warnings { note(warning, .warning, of: name, document: document) }
+    if !found.errors.isEmpty { failed.insert(kind.key(metadata)) }
+    guard let resource else { return }
+    entries.append(
+      Entry(
+        resource: resource, object: name, document: document, line: object.line, isSound: found.errors.isEmpty))
+    if case .endpointSlice(let slice) = resource { noteStrayEndpoints(slice, entries[entries.endIndex - 1]) }
+  }
+
+  private mutating func refuse(
+    _ object: ManifestValue, document: Int, apiVersion: String, kind: String
+  ) throws(FieldError) {
+    let metadata = try ObjectMetadata(object)
+    unknownPolicies.insert(metadata.name)
+    problems.append(
+      ManifestProblem(
+        severity: .error, file: file, document: document, line: object.line, object: "\(kind) \(metadata.name)",
+        message: "there is no kind \(kind) in \(apiVersion), as far as known here; it is not in force"))
+  }
+
+  private mutating func note(
+    _ error: FieldError, _ severity: ManifestProblem.Severity, of object: String, document: Int
+  ) {
+    problems.append(
+      ManifestProblem(
+        severity: severity, file: file, document: document, line: error.line, object: object,
+        field: error.path.isEmpty ? nil : error.path, message: error.message))
   }
 
   private mutating func noteStrayEndpoints(_ slice: EndpointSlice, _ entry: Entry) {
@@ -175,14 +205,22 @@ extension ManifestValue {
 
 extension Manifest {
   /// Takes over from an earlier version of the file what this one leaves unclear: objects whose fields are wrong now,
-  /// and every object that might be the one whose name could not be read.
+  /// policies whose kind is, and every object that might be the one whose name could not be read.
   mutating func keepGoodObjects(of earlier: Manifest) {
-    guard isIncomplete || !failed.isEmpty else { return }
+    guard isIncomplete || !failed.isEmpty || !unknownPolicies.isEmpty else { return }
+    let sound = Set(entries.lazy.filter(\.isSound).map(\.resource.key))
     let present = Set(entries.map(\.resource.key))
     let kept = earlier.entries.filter { entry in
       let key = entry.resource.key
-      return !present.contains(key) && (isIncomplete || failed.contains(key))
+      return entry.isSound ? !sound.contains(key) && isUnclear(key) : isIncomplete && !present.contains(key)
     }
-    entries = kept + entries
+    let keptKeys = Set(kept.map(\.resource.key))
+    entries = kept + entries.filter { !keptKeys.contains($0.resource.key) }
+  }
+
+  /// Whether an object that is not here, or not as a whole, may be meant to be.
+  private func isUnclear(_ key: Resource.Key) -> Bool {
+    if case .policy(let policy) = key, unknownPolicies.contains(policy.name.name) { return true }
+    return isIncomplete || failed.contains(key)
   }
 }

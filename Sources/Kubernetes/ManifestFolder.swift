@@ -3,9 +3,18 @@ import Model
 /// A folder with manifests: files with Kubernetes API objects, from which the desired state is read.
 ///
 /// Every file called `*.yaml`, `*.yml` or `*.json` counts, but hidden ones. A file may hold several documents, and a
-/// document a `List`. Of the objects, those of kind Service, EndpointSlice (`discovery.k8s.io/v1`), Pod, Node,
-/// Namespace and ServiceCIDR (`networking.k8s.io/v1`) are used. Where the same object is in two places the last counts,
-/// files being taken in order of name.
+/// document a `List`. Where the same object is in two places the last counts, files being taken in order of name. These
+/// objects are used:
+///
+/// | Group | Kinds |
+/// |---|---|
+/// | `v1` | Service, Pod, Node, Namespace, ServiceAccount |
+/// | `discovery.k8s.io/v1` | EndpointSlice |
+/// | `networking.k8s.io/v1` | NetworkPolicy, ServiceCIDR |
+/// | `policy.networking.k8s.io` | ClusterNetworkPolicy (`v1alpha2`, `v1beta1`), AdminNetworkPolicy and BaselineAdminNetworkPolicy (`v1alpha1`) |
+/// | `projectcalico.org/v3`, `crd.projectcalico.org/v1` | NetworkPolicy, GlobalNetworkPolicy, StagedNetworkPolicy, StagedGlobalNetworkPolicy, StagedKubernetesNetworkPolicy, Tier, NetworkSet, GlobalNetworkSet, HostEndpoint, Profile |
+///
+/// Other kinds have no effect and cause a warning; in the groups of policies, a kind that is not known is an error.
 ///
 /// Fields mean what they mean to the API server, which fills in defaults that manifests leave out. What is malformed is
 /// reported with its place and changes nothing: the last good version of the object stays in force, and everything else
@@ -20,7 +29,14 @@ import Model
 ///
 /// To change a file without anybody seeing half of it, write another and rename it into place.
 ///
-/// Two annotations of a Service are the data plane's own: `martlet.dev/load-balancing`, `random` or `maglev`, and
+/// In a policy, every field counts: one that is not known is an error too, and where there is no earlier version of the
+/// policy it fails closed. Rules that let packets through and are not understood match nothing, others deny everything
+/// of their direction; if anything but a rule is not understood, no rule of the policy lets anything through. Of whom it
+/// applies to, a condition that is not understood is left out, so that it applies to more, though never beyond its
+/// namespace; a policy of the whole cluster of which no such condition is understood applies to nobody.
+///
+/// The annotation `martlet.dev/deny` of a policy, `drop` or `reject`, says whether what it denies is answered. Two
+/// annotations of a Service are the data plane's own: `martlet.dev/load-balancing`, `random` or `maglev`, and
 /// `martlet.dev/forwarding`, `auto`, `tunnel` or `dsr`.
 public struct ManifestFolder: Sendable {
   /// The folder's path.

@@ -6,7 +6,8 @@
 public struct ManifestProblem: Error, Hashable, Sendable {
   /// How bad it is.
   public enum Severity: String, Sendable {
-    /// Something was not understood. The last good version of the object, if there was one, stays in force.
+    /// Something was not understood. The last good version of the object, if there was one, stays in force. If there was
+    /// none, a policy counts as far as it was understood, and lets nothing through by what was not.
     case error
     /// All was understood, and something in it has no effect.
     case warning

@@ -39,5 +39,10 @@ enum WellKnownName {
   static let loadBalancing = "martlet.dev/load-balancing"
   static let weight = "martlet.dev/weight"
   static let forwarding = "martlet.dev/forwarding"
+  /// The name of a namespace or service account, to Calico's selectors of their labels.
+  static let calicoName = "projectcalico.org/name"
+  static let calicoMetadata = "projectcalico.org/metadata"
+  static let allowedSources = "cni.projectcalico.org/allowedSourcePrefixes"
+  static let deny = "martlet.dev/deny"
   static let connectTimeBalancing = "martlet.dev/connect-time-balancing"
 }

@@ -1,9 +1,30 @@
 import Model
 import Networking
 
+extension Workload {
+  /// A `v1` `Pod`. Without the other addresses that it may send from, if those are not understood.
+  static func pod(_ object: ManifestValue, _ problems: inout FieldProblems) throws(FieldError) -> Workload {
+    var workload = try ValueDecoder<Workload>.pod.decode(object)
+    workload.allowedSources =
+      problems.attempt { () throws(FieldError) -> [IPPrefix] in
+        try object.annotation(WellKnownName.allowedSources, .embeddedPrefixes) ?? []
+      } ?? []
+    return workload
+  }
+}
+
+extension ValueDecoder where Value == [IPPrefix] {
+  /// A list of ranges or addresses as JSON within a string.
+  fileprivate static var embeddedPrefixes: Self {
+    Self { (value) throws(FieldError) in
+      let list = try ValueDecoder<ManifestValue>.embeddedJSON.decode(value)
+      return try ValueDecoder.list(of: .prefixOrAddress).decode(list)
+    }
+  }
+}
+
 extension ValueDecoder where Value == Workload {
-  /// A `v1` `Pod`.
-  static var pod: Self {
+  fileprivate static var pod: Self {
     Self { (object) throws(FieldError) in
       let metadata = try ObjectMetadata(object)
       var workload = Workload(name: metadata.namespacedName, uid: metadata.uid, labels: metadata.labels)

@@ -16,11 +16,22 @@ public struct Configuration: Hashable, Sendable {
   /// Entries in each table of a service with ``Service/LoadBalancing/maglev``: a prime, about a hundred times the
   /// number of endpoints.
   public var maglevTableSize: Int
+  /// Ports of this node that no policy closes.
+  public var failsafeInbound: [FailsafePort]
+  /// Ports of others that this node reaches whatever policies say.
+  public var failsafeOutbound: [FailsafePort]
+  /// What becomes of what a workload sends to its own node, once its policies have let it through.
+  public var workloadToHostAction: WorkloadToHostAction
+  /// Whether each node has a host endpoint without anybody writing it, ``ClusterState/automaticHostEndpoints``.
+  public var automaticHostEndpoints: Bool
 
   /// A configuration with these values.
   public init(
     nodeName: String, serviceCIDRs: [IPPrefix] = [], nodePortAddresses: NodePortAddresses = .all,
-    defaultForwarding: Service.Forwarding = .tunnel, proxyName: String? = nil, maglevTableSize: Int = 16_381
+    defaultForwarding: Service.Forwarding = .tunnel, proxyName: String? = nil, maglevTableSize: Int = 16_381,
+    failsafeInbound: [FailsafePort] = FailsafePort.standardInbound,
+    failsafeOutbound: [FailsafePort] = FailsafePort.standardOutbound,
+    workloadToHostAction: WorkloadToHostAction = .automatic, automaticHostEndpoints: Bool = false
   ) {
     precondition(defaultForwarding != .automatic, "the default cannot defer to the default")
     self.nodeName = nodeName
@@ -29,6 +40,22 @@ public struct Configuration: Hashable, Sendable {
     self.defaultForwarding = defaultForwarding
     self.proxyName = proxyName
     self.maglevTableSize = maglevTableSize
+    self.failsafeInbound = failsafeInbound
+    self.failsafeOutbound = failsafeOutbound
+    self.workloadToHostAction = workloadToHostAction
+    self.automaticHostEndpoints = automaticHostEndpoints
+  }
+
+  /// What becomes of what a workload sends to its own node, once the workload's policies have let it through.
+  public enum WorkloadToHostAction: String, Sendable, CaseIterable {
+    /// ``drop`` where somebody has written a host endpoint for the node, ``accept`` where nobody has.
+    case automatic
+    /// It is dropped.
+    case drop
+    /// The policies of the node's host endpoint decide.
+    case `return`
+    /// It is let through.
+    case accept
   }
 
   /// On which of a node's addresses node ports answer.
