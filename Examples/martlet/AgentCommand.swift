@@ -32,7 +32,11 @@ struct AgentCommand: AsyncParsableCommand {
     name: .customLong("nodeport-addresses"),
     help: "Where node ports answer: all, primary, or prefixes, comma separated.")
   var nodePortAddresses = NodePortAddressesOption(value: .all)
-  @Option(help: "How replies return from pods of other nodes by default: tunnel, or dsr (directly).")
+  @Option(
+    help: """
+      How replies return from pods of other nodes by default: tunnel, dsr (directly), or auto (directly if \
+      martlet preflight finds nothing against it).
+      """)
   var forwarding = ForwardingOption.tunnel
   @Option(
     name: .customLong("dsr-exclusions"),
@@ -51,7 +55,7 @@ struct AgentCommand: AsyncParsableCommand {
     var configuration = Configuration(nodeName: node)
     configuration.serviceCIDRs = serviceCIDRs.prefixes
     configuration.nodePortAddresses = nodePortAddresses.value
-    configuration.defaultForwarding = forwarding == .dsr ? .directReturn : .tunnel
+    configuration.defaultForwarding = forwarding.value
     var options = BPFDataPlane.Options(configuration: configuration, pins: data.pins, interfaces: interfaces)
     options.masqueradePools = masqueradePools?.prefixes
     options.directReturnExclusions = directReturnExclusions.prefixes
@@ -75,6 +79,15 @@ extension Logger.Level: @retroactive ExpressibleByArgument {}
 enum ForwardingOption: String, ExpressibleByArgument, CaseIterable {
   case tunnel
   case dsr
+  case auto
+
+  var value: Service.Forwarding {
+    switch self {
+    case .tunnel: .tunnel
+    case .dsr: .directReturn
+    case .auto: .automatic
+    }
+  }
 }
 
 /// `--overlay`

@@ -253,6 +253,7 @@ public final class BPFDataPlane: DataPlane {
       }
       let mtu = network.compactMap { host.links[$0]?.mtu }.min() ?? 1_500
       problems += updateTunnel(mtu: mtu)
+      problems += try updateForwarding(host)
       problems += updateSettings()
       problems += attach(.net, to: network)
       problems += attach(.host, to: [.loopback])
@@ -273,6 +274,16 @@ public final class BPFDataPlane: DataPlane {
       try attachments.attach(.tunnel, to: tunnel.interface)
       settings.tunnel_ifindex = tunnel.interface.rawValue
     }
+  }
+
+  /// Only where somebody leaves it to us: it asks the kernel once for each other node.
+  private func updateForwarding(_ host: HostNetwork) throws -> [DataPlaneProblem] {
+    guard
+      services.configuration.defaultForwarding == .automatic
+        || state.services.values.contains(where: { $0.forwarding == .automatic })
+    else { return [] }
+    let preflight = try Preflight(cluster, host, interfaces: options.interfaces)
+    return finish(services.setCarriesDirectReturn(preflight.carriesDirectReturn))
   }
 
   private var cluster: ClusterView {

@@ -25,6 +25,14 @@ struct HostNetwork {
     return Set(holding + (try netlink.interfacesWithDefaultRoute())).filter { links[$0]?.isLoopback == false }
   }
 
+  /// The kernel's own route to `address`, if there is one.
+  func route(to address: IPAddress) throws(NetlinkError) -> Route? { try netlink.route(to: address) }
+
+  /// The interfaces that default routes lead through.
+  func interfacesWithDefaultRoute() throws(NetlinkError) -> Set<InterfaceIndex> {
+    Set(try netlink.interfacesWithDefaultRoute())
+  }
+
   /// The names among `names` that no interface has.
   func missing(_ names: [String]) -> [String] {
     names.filter { name in !links.values.contains { $0.name == name } }

@@ -83,7 +83,7 @@ extension ValueDecoder where Value == Service {
           service.sourceRanges = try annotations.nonempty(WellKnownName.sourceRanges, .prefixes) ?? []
         }
         service.loadBalancing = try annotations.optional(WellKnownName.loadBalancing, .choice) ?? .random
-        service.forwarding = try annotations.optional(WellKnownName.forwarding, .choice) ?? .automatic
+        service.forwarding = try annotations.optional(WellKnownName.forwarding, .choice) ?? .standard
       }
     }
   }

@@ -9,8 +9,11 @@ public struct Configuration: Hashable, Sendable {
   public var serviceCIDRs: [IPPrefix]
   /// On which of the node's addresses node ports answer.
   public var nodePortAddresses: NodePortAddresses
-  /// What ``Service/Forwarding/automatic`` stands for. Never itself automatic.
+  /// What ``Service/Forwarding/standard`` stands for. Never itself that.
   public var defaultForwarding: Service.Forwarding
+  /// Whether ``Service/Forwarding/automatic`` stands for direct return rather than the tunnel. A data plane that can
+  /// look at its network finds out by itself.
+  public var carriesDirectReturn = false
   /// Which services are this data plane's: those whose ``Service/proxyName`` is this. `nil`: those without.
   public var proxyName: String?
   /// Entries in each table of a service with ``Service/LoadBalancing/maglev``: a prime, about a hundred times the
@@ -33,7 +36,7 @@ public struct Configuration: Hashable, Sendable {
     failsafeOutbound: [FailsafePort] = FailsafePort.standardOutbound,
     workloadToHostAction: WorkloadToHostAction = .automatic, automaticHostEndpoints: Bool = false
   ) {
-    precondition(defaultForwarding != .automatic, "the default cannot defer to the default")
+    precondition(defaultForwarding != .standard, "the default cannot defer to the default")
     self.nodeName = nodeName
     self.serviceCIDRs = serviceCIDRs
     self.nodePortAddresses = nodePortAddresses
@@ -56,6 +59,15 @@ public struct Configuration: Hashable, Sendable {
     case `return`
     /// It is let through.
     case accept
+  }
+
+  /// Whether replies of `service` from this node return directly to clients that came in through another one.
+  public func usesDirectReturn(_ service: Service) -> Bool {
+    switch service.forwarding == .standard ? defaultForwarding : service.forwarding {
+    case .directReturn: true
+    case .automatic: carriesDirectReturn
+    case .tunnel, .standard: false
+    }
   }
 
   /// On which of a node's addresses node ports answer.

@@ -44,7 +44,7 @@ public struct Service: Hashable, Sendable {
     externalIPs: [IPAddress] = [], loadBalancerIngress: [LoadBalancerIngress] = [], ports: [Port] = [],
     sessionAffinity: SessionAffinity = .none, internalTrafficPolicy: TrafficPolicy = .cluster,
     externalTrafficPolicy: TrafficPolicy = .cluster, sourceRanges: [IPPrefix] = [], healthCheckNodePort: UInt16? = nil,
-    loadBalancing: LoadBalancing = .random, forwarding: Forwarding = .automatic, proxyName: String? = nil
+    loadBalancing: LoadBalancing = .random, forwarding: Forwarding = .standard, proxyName: String? = nil
   ) {
     self.name = name
     self.kind = kind
@@ -158,7 +158,10 @@ extension Service {
 
   /// How a packet reaches an endpoint of another node.
   public enum Forwarding: String, Sendable, CaseIterable {
-    /// As the data plane's configuration says.
+    /// As the data plane's configuration says: what a service has that says nothing.
+    case standard = "default"
+    /// ``directReturn`` if the network around the endpoint's node carries it, as far as the node can tell; otherwise
+    /// ``tunnel``.
     case automatic = "auto"
     /// Encapsulated, there and back.
     case tunnel

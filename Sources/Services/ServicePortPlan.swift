@@ -72,7 +72,7 @@ struct ServicePlanner {
       name: ServicePortName(service: service.name, port: port.name, protocol: port.protocol))
     plan.internalPolicy = service.internalTrafficPolicy
     plan.externalPolicy = service.externalTrafficPolicy
-    plan.usesDirectReturn = usesDirectReturn(service)
+    plan.usesDirectReturn = configuration.usesDirectReturn(service)
     if case .clientIP(let timeout) = service.sessionAffinity { plan.affinityTimeout = timeout }
     for family in AddressFamily.allCases { plan.frontends += frontends(of: port, of: service, family: family) }
     plan.frontends = Self.unique(plan.frontends)
@@ -85,11 +85,6 @@ struct ServicePlanner {
       return sets
     }
     return plan
-  }
-
-  private func usesDirectReturn(_ service: Service) -> Bool {
-    let forwarding = service.forwarding == .automatic ? configuration.defaultForwarding : service.forwarding
-    return forwarding == .directReturn
   }
 
   /// The frontends of one port in one family; none in a family that the service has no cluster IP of.

@@ -151,6 +151,18 @@ public final class ServiceTable {
     return outcome
   }
 
+  /// Writes what ``Service/Forwarding/automatic`` stands for from now on, ``Configuration/carriesDirectReturn``.
+  public func setCarriesDirectReturn(_ value: Bool) -> Outcome {
+    var outcome = Outcome()
+    guard value != configuration.carriesDirectReturn else { return outcome }
+    configuration.carriesDirectReturn = value
+    planner = ServicePlanner(configuration: configuration, node: planner.node, numbers: nodes)
+    guard !isAdopting else { return outcome }
+    replan(Set(entries.keys), &outcome)
+    write(&outcome)
+    return outcome
+  }
+
   /// Recycles slices and ids that no reader can hold any more, and tries again what had failed.
   ///
   /// Takes `now` from the caller, so that a test may be a clock. What is retired begins to wait at the first call after

@@ -264,6 +264,18 @@ import Testing
     #expect(try flags(bench, "203.0.113.20") & FRONTEND_DSR.rawValue == 0)
   }
 
+  @Test func `Automatic forwarding follows what the network carries`() throws {
+    let bench = try Bench()
+    bench.apply(.set(loadBalancer { $0.forwarding = .automatic }), .set(endpoints))
+    for carries in [true, false] {
+      #expect(bench.table.setCarriesDirectReturn(carries).problems.isEmpty)
+      #expect(try (flags(bench, "203.0.113.20") & FRONTEND_DSR.rawValue != 0) == carries)
+    }
+    bench.apply(.set(loadBalancer { $0.forwarding = .standard }))
+    #expect(bench.table.setCarriesDirectReturn(true).problems.isEmpty)
+    #expect(try flags(bench, "203.0.113.20") & FRONTEND_DSR.rawValue == 0)
+  }
+
   @Test func `All frontends of a port share its id, so that a client keeps its backend`() throws {
     let bench = try Bench()
     bench.apply(

@@ -101,8 +101,9 @@ struct Oracle {
     if chosen.isEmpty { return ready.isEmpty && draining.isEmpty ? .refused : .dropped }
     var affinity: UInt32 = 0
     if case .clientIP(let timeout) = claim.service.sessionAffinity { affinity = timeout }
-    let forwarding =
-      claim.service.forwarding == .automatic ? configuration.defaultForwarding : claim.service.forwarding
+    var forwarding = claim.service.forwarding
+    if forwarding == .standard { forwarding = configuration.defaultForwarding }
+    if forwarding == .automatic { forwarding = configuration.carriesDirectReturn ? .directReturn : .tunnel }
     return .balanced(
       Set(chosen.map(\.backend)), affinity: affinity, directReturn: isExternal && forwarding == .directReturn)
   }

@@ -30,7 +30,7 @@ struct RandomCluster {
     service.internalTrafficPolicy = pick([.cluster, .cluster, .local])
     service.externalTrafficPolicy = pick([.cluster, .local])
     service.loadBalancing = pick([.random, .maglev])
-    service.forwarding = pick([.automatic, .tunnel, .directReturn])
+    service.forwarding = pick([.standard, .automatic, .tunnel, .directReturn])
     if chance(30) { service.sessionAffinity = .clientIP(timeout: 60) }
     if chance(50) { restrict(&service) }
     let endpoints: [Scene.Party] = [.a, .b, .c, .world].filter { _ in chance(50) }
