@@ -9,6 +9,7 @@ let package = Package(
     .library(name: "Networking", targets: ["Networking"]),
     .library(name: "Model", targets: ["Model"]),
     .library(name: "Services", targets: ["Services"]),
+    .library(name: "Policy", targets: ["Policy"]),
     .library(name: "DataPlane", targets: ["DataPlane"]),
     .library(name: "Kubernetes", targets: ["Kubernetes"]),
     .library(name: "KubeProxyRules", targets: ["KubeProxyRules"]),
@@ -50,7 +51,12 @@ let package = Package(
     .target(name: "Networking"),
     .target(name: "Netlink", dependencies: ["Networking"]),
     .target(name: "Model", dependencies: ["Networking"]),
-    .target(name: "Services", dependencies: ["BPF", "CBPF", "Model", "Networking"]),
+    .target(name: "TableSupport", dependencies: ["CBPF", "Networking"]),
+    .target(name: "Services", dependencies: ["BPF", "CBPF", "Model", "Networking", "TableSupport"]),
+    .target(name: "Policy", dependencies: ["BPF", "CBPF", "Model", "Networking", "TableSupport"]),
+    .target(
+      name: "PolicyTesting", dependencies: ["BPF", "CBPF", "Model", "Networking", "Policy"],
+      path: "Tests/Support/PolicyTesting"),
     .target(
       name: "DataPlane",
       dependencies: [
@@ -79,7 +85,10 @@ let package = Package(
     .testTarget(name: "NetworkingTests", dependencies: ["Networking", "BPFTesting"]),
     .testTarget(name: "ModelTests", dependencies: ["Model", "Networking"]),
     .testTarget(name: "NetlinkTests", dependencies: ["Netlink", "Networking", "BPFTesting"]),
-    .testTarget(name: "ServicesTests", dependencies: ["Services", "Model", "Networking", "BPF", "BPFTesting"]),
+    .testTarget(
+      name: "ServicesTests", dependencies: ["Services", "TableSupport", "Model", "Networking", "BPF", "BPFTesting"]),
+    .testTarget(
+      name: "PolicyTests", dependencies: ["Policy", "PolicyTesting", "Model", "Networking", "BPF", "CBPF"]),
     .testTarget(name: "KubernetesTests", dependencies: ["Kubernetes", "Model", "Networking"]),
     .testTarget(
       name: "DataPlaneTests",

@@ -1,5 +1,6 @@
 import BPF
 import CBPF
+import TableSupport
 
 /// Removes entries of map `affinity` that no service may look at any more: those of ports that are gone, before their
 /// id is given to another, and those of ports that had affinity switched off.

@@ -1,3 +1,5 @@
+import TableSupport
+
 /// The ids of service ports: what affinity, source ranges and flows know a port by.
 ///
 /// An id stays with its port for the port's life, and through a restart of the agent. It counts one reference for the

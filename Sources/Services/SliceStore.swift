@@ -1,4 +1,5 @@
 import CBPF
+import TableSupport
 
 /// The slices of one array: which are in use, how often, and which wait until no reader can hold them any more.
 ///

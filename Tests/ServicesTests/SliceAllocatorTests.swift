@@ -1,6 +1,5 @@
+import TableSupport
 import Testing
-
-@testable import Services
 
 @Suite struct SliceAllocatorTests {
   @Test func `Runs that are handed out do not overlap, and one is found whenever there is one`() throws {

@@ -7,14 +7,14 @@
 /// its length are, so that a request fails only if no free run is long enough.
 ///
 /// Bookkeeping lies in arrays beside the entries, never in them: they belong to the readers.
-struct SliceAllocator {
+package struct SliceAllocator {
   /// No run; also marks the end of a list.
   private static let none = UInt32.max
 
   /// The number of entries, used or free.
-  let capacity: Int
+  package let capacity: Int
   /// The number of free entries, in however many runs.
-  private(set) var freeCount = 0
+  package private(set) var freeCount = 0
 
   /// At the first and at the last entry of each run: its length, times two, plus one if it is free.
   private var tags: [UInt32]
@@ -28,7 +28,7 @@ struct SliceAllocator {
   /// An allocator over `capacity` entries of which `used` are taken already.
   ///
   /// - Precondition: `used` is sorted, within the capacity, and nothing in it overlaps.
-  init(capacity: Int, used: [Range<Int>] = []) {
+  package init(capacity: Int, used: [Range<Int>] = []) {
     precondition((0..<Int(Int32.max)).contains(capacity), "an array of \(capacity) entries has no 31-bit offsets")
     self.capacity = capacity
     tags = Array(repeating: 0, count: capacity)
@@ -48,7 +48,7 @@ struct SliceAllocator {
   }
 
   /// Takes a run of `count` entries and returns its offset, or `nil` if no free run is that long.
-  mutating func allocate(_ count: Int) -> Int? {
+  package mutating func allocate(_ count: Int) -> Int? {
     precondition(count > 0, "an empty slice needs no room")
     guard let offset = findRun(ofAtLeast: count) else { return nil }
     let length = length(at: offset)
@@ -59,7 +59,7 @@ struct SliceAllocator {
   }
 
   /// Gives back a run that ``allocate(_:)`` returned, or that was in use from the start.
-  mutating func free(offset: Int, count: Int) {
+  package mutating func free(offset: Int, count: Int) {
     precondition(tags[offset] == UInt32(count) << 1, "entries \(offset)..<\(offset + count) are not a run in use")
     var start = offset
     var end = offset + count

@@ -2,18 +2,21 @@
 ///
 /// The period of an element begins with the first ``expire(now:after:)`` after it was added, not with the adding: the
 /// write that took the last reference away may come later in the same update.
-struct GraceQueue<Element> {
+package struct GraceQueue<Element> {
   private var added: [Element] = []
   private var waiting: [(since: ContinuousClock.Instant, elements: [Element])] = []
 
-  var isEmpty: Bool { added.isEmpty && waiting.isEmpty }
+  /// A queue without elements.
+  package init() {}
 
-  mutating func append(_ element: Element) {
+  package var isEmpty: Bool { added.isEmpty && waiting.isEmpty }
+
+  package mutating func append(_ element: Element) {
     added.append(element)
   }
 
   /// Takes out what has waited for at least `grace`, and begins the period of what was added since the last call.
-  mutating func expire(now: ContinuousClock.Instant, after grace: Duration) -> [Element] {
+  package mutating func expire(now: ContinuousClock.Instant, after grace: Duration) -> [Element] {
     let expired = waiting.prefix { $0.since.advanced(by: grace) <= now }.flatMap(\.elements)
     waiting.removeAll { $0.since.advanced(by: grace) <= now }
     if !added.isEmpty {

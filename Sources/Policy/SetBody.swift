@@ -1,0 +1,282 @@
+import CBPF
+import Networking
+import TableSupport
+
+/// The vectors of a policy set, and the rules that are its bits.
+///
+/// Rules come and go while the body stays: a bit that is not live means nothing to readers, so it is put into all
+/// vectors first and becomes live by the next header. A bit that is no longer live keeps its meaning until it is used
+/// again, and is not used again for a grace period.
+final class SetBody {
+  private enum BitState {
+    case free
+    case live
+    /// Live in a header that somebody may be reading.
+    case resting
+  }
+
+  /// A rule and its bits.
+  private struct Placement {
+    let expansion: RuleExpansion
+    let tier: Int
+    let bits: [Int]
+  }
+
+  private let context: SetContext
+  private let layout: BitLayout
+  private var placements: [Placement] = []
+  private var states: [BitState]
+  /// By bit: the alternative of the rule that the bit stands for, or last did.
+  private var occupants: [(expansion: RuleExpansion, alternative: Int)?]
+  private var tables: [DimensionTable?] = Array(repeating: nil, count: Dimension.count)
+  private var live: [VectorPool.Number] = []
+  private var rules: WordStore.Run
+  private var resting = GraceQueue<[Int]>()
+
+  /// What can go wrong.
+  enum Failure: Error {
+    case noRoom(NoRoom)
+    case tooManyRules(Int)
+  }
+
+  // MARK: - Building
+
+  /// A body of `rules` that nobody reads yet.
+  init(
+    _ rules: [(expansion: RuleExpansion, tier: Int)], tierCount: Int, busy: Int?, context: SetContext
+  ) throws(Failure) {
+    self.context = context
+    let sizes = rules.map(\.expansion.bits.count)
+    guard let layout = BitLayout(sizes: sizes, tiers: rules.map(\.tier), tierCount: tierCount, busy: busy) else {
+      throw .tooManyRules(sizes.reduce(0, +))
+    }
+    self.layout = layout
+    states = Array(repeating: .free, count: layout.count)
+    occupants = Array(repeating: nil, count: layout.count)
+    self.rules = WordStore.Run(offset: 0, count: 0)
+    for (index, (expansion, tier)) in rules.enumerated() {
+      let bits = Array(layout.first[index]..<(layout.first[index] + sizes[index]))
+      let placement = Placement(expansion: expansion, tier: tier, bits: bits)
+      placements.append(placement)
+      context.book.retain(expansion)
+      occupy(placement)
+    }
+    do throws(NoRoom) {
+      try writeAll()
+    } catch {
+      release()
+      throw .noRoom(error)
+    }
+  }
+
+  private func occupy(_ placement: Placement) {
+    for (alternative, bit) in placement.bits.enumerated() {
+      if let old = occupants[bit] { context.retire(old.expansion) }
+      occupants[bit] = (placement.expansion, alternative)
+      states[bit] = .live
+      context.book.retain(placement.expansion)
+    }
+  }
+
+  private func writeAll() throws(NoRoom) {
+    var ruleWords = Array(repeating: UInt64(0), count: layout.count)
+    for placement in placements {
+      for bit in placement.bits { ruleWords[bit] = word(placement) }
+    }
+    rules = try context.words.place(ruleWords)
+    for dimension in Dimension.allCases where isParticular(dimension) {
+      tables[dimension.rawValue] = try table(dimension)
+    }
+    live = try liveVectors()
+  }
+
+  private func isParticular(_ dimension: Dimension) -> Bool {
+    occupants.contains { $0.map { $0.expansion.bits[$0.alternative][dimension.rawValue] != nil } ?? false }
+  }
+
+  private func demand(_ bit: Int, _ dimension: Dimension) -> DimensionTable.Demand {
+    guard let occupant = occupants[bit] else { return .unused }
+    return occupant.expansion.bits[occupant.alternative][dimension.rawValue].map { .condition($0) } ?? .anyClass
+  }
+
+  private func table(_ dimension: Dimension) throws(NoRoom) -> DimensionTable {
+    try DimensionTable(
+      dimension, demands: occupants.indices.map { demand($0, dimension) }, space: context.spaces[dimension],
+      words: context.words, pool: context.pool)
+  }
+
+  /// What the programs read of a rule.
+  private func word(_ placement: Placement) -> UInt64 {
+    let rule = placement.expansion.rule
+    let next = layout.end(ofTier: placement.tier)
+    let target = rule.action == POLICY_PASS.rawValue ? UInt64(next < layout.count ? next : BitVector.capacity) : 0
+    return UInt64(rule.id) << UInt64(POLICY_RULE_ID_SHIFT) | UInt64(rule.action) << UInt64(POLICY_RULE_ACTION_SHIFT)
+      | target
+  }
+
+  private func liveVectors() throws(NoRoom) -> [VectorPool.Number] {
+    var words = [AddressFamily: [UInt64]]()
+    for family in AddressFamily.allCases { words[family] = Array(repeating: 0, count: layout.count / 64) }
+    for placement in placements {
+      for family in placement.expansion.families {
+        for bit in placement.bits { words[family]?[bit / 64] |= 1 << UInt64(bit % 64) }
+      }
+    }
+    var result: [VectorPool.Number] = []
+    do throws(NoRoom) {
+      for family in AddressFamily.allCases { result.append(try context.pool.retain(BitVector(words[family] ?? []))) }
+    } catch {
+      for vector in result { context.pool.release(vector) }
+      throw error
+    }
+    return result
+  }
+
+  /// Takes back everything. Nobody begins to read the body any more.
+  func release() {
+    for table in tables { table?.release() }
+    for vector in live { context.pool.release(vector) }
+    context.words.retire(rules)
+    for placement in placements { context.retire(placement.expansion) }
+    for case let occupant? in occupants { context.retire(occupant.expansion) }
+    (tables, live, occupants, placements) = ([], [], [], [])
+  }
+
+  // MARK: - Reading
+
+  /// The header of the body as it is now.
+  func header(unmatched: UInt32) -> policy_header {
+    var header = policy_header()
+    header.live = (context.pool.offset(live[0]), context.pool.offset(live[1]))
+    header.rules = rules.offset
+    header.unmatched = unmatched
+    for case let table? in tables {
+      let index = table.dimension.rawValue
+      header.dimensions |= 1 << UInt32(index)
+      set(table.run.offset, at: index, of: &header.tables)
+      set(UInt32(table.run.count), at: index, of: &header.classes)
+      set(context.pool.offset(table.fallback), at: index, of: &header.fallback)
+    }
+    return header
+  }
+
+  /// The rules in order.
+  var rulesInOrder: [CompiledRule] { placements.map(\.expansion.rule) }
+
+  /// Whether two classes have different vectors.
+  func distinguishes(_ left: ClassNumber, _ right: ClassNumber, of kind: SpaceKind) -> Bool {
+    tables.contains { table in
+      guard let table, table.dimension.space == kind else { return false }
+      return table.vectorNumber(of: left) != table.vectorNumber(of: right)
+    }
+  }
+
+  // MARK: - Classes
+
+  /// Makes the body know a class that nothing is of yet. Returns whether the header has to be written anew.
+  func prepare(_ number: ClassNumber, of kind: SpaceKind) throws(NoRoom) -> Bool {
+    var needsHeader = false
+    for case let table? in tables where table.dimension.space == kind {
+      if try table.prepare(number) { needsHeader = true }
+    }
+    return needsHeader
+  }
+
+  /// Forgets a class that nobody looks at any more.
+  func forget(_ number: ClassNumber, of kind: SpaceKind) {
+    for case let table? in tables where table.dimension.space == kind { table.forget(number) }
+  }
+
+  // MARK: - Changing
+
+  /// What a change came to.
+  enum Change {
+    case none
+    /// The header has to be written anew.
+    case done
+    /// There is no room at the place: a new body is needed, with room at the rule with this index.
+    case needsBody(busy: Int)
+  }
+
+  /// Makes the body one of `rules`, whose tiers are the same as before. If this throws, the body is good for nothing
+  /// but what its header says now.
+  func change(to rules: [(expansion: RuleExpansion, tier: Int)]) throws(NoRoom) -> Change {
+    let first = zip(placements, rules).prefix { $0.expansion === $1.expansion && $0.tier == $1.tier }.count
+    let rest = min(placements.count, rules.count) - first
+    let last = zip(placements.reversed(), rules.reversed()).prefix(rest)
+      .prefix { $0.expansion === $1.expansion && $0.tier == $1.tier }.count
+    let removed = first..<(placements.count - last)
+    let added = rules[first..<(rules.count - last)]
+    guard !removed.isEmpty || !added.isEmpty else { return .none }
+    guard let new = place(added, between: first, and: placements.count - last) else { return .needsBody(busy: first) }
+    let old = Array(placements[removed])
+    for placement in new { context.book.retain(placement.expansion) }
+    placements.replaceSubrange(removed, with: new)
+    try write(new)
+    for vector in live { context.pool.release(vector) }
+    live = try liveVectors()
+    for placement in old {
+      for bit in placement.bits { states[bit] = .resting }
+      resting.append(placement.bits)
+      context.retire(placement.expansion)
+    }
+    return .done
+  }
+
+  /// Bits for rules that come after the placement before `start` and before the one at `end`. `nil`: there is no room.
+  private func place(
+    _ rules: ArraySlice<(expansion: RuleExpansion, tier: Int)>, between start: Int, and end: Int
+  ) -> [Placement]? {
+    let lower = placements[..<start].last { !$0.bits.isEmpty }.flatMap(\.bits.last).map { $0 + 1 } ?? 0
+    let upper = placements[end...].first { !$0.bits.isEmpty }.flatMap(\.bits.first) ?? layout.count
+    var result: [Placement] = []
+    for tier in Set(rules.map(\.tier)).sorted() {
+      let group = rules.filter { $0.tier == tier }
+      let (low, high) = (max(lower, layout.start(ofTier: tier)), min(upper, layout.end(ofTier: tier)))
+      let free = low < high ? (low..<high).filter { states[$0] == .free } : []
+      let needed = group.reduce(0) { $0 + $1.expansion.bits.count }
+      guard free.count >= needed else { return nil }
+      var used = 0
+      for (expansion, tier) in group {
+        let bits = expansion.bits.indices.map { free[(2 * (used + $0) + 1) * free.count / (2 * needed)] }
+        used += bits.count
+        result.append(Placement(expansion: expansion, tier: tier, bits: bits))
+      }
+    }
+    return result
+  }
+
+  /// Puts rules into all vectors. None of their bits is live yet.
+  private func write(_ new: [Placement]) throws(NoRoom) {
+    let bits = new.flatMap(\.bits)
+    let old = Dimension.allCases.map { dimension in bits.map { demand($0, dimension) } }
+    for placement in new { occupy(placement) }
+    for dimension in Dimension.allCases {
+      let changes = zip(bits, old[dimension.rawValue]).map { bit, old in
+        (bit: bit, old: old, new: demand(bit, dimension))
+      }
+      .filter { $0.old != $0.new }
+      if let table = tables[dimension.rawValue] {
+        if !changes.isEmpty { try table.change(changes) }
+      } else if changes.contains(where: \.new.isParticular) {
+        tables[dimension.rawValue] = try table(dimension)
+      }
+    }
+    for placement in new {
+      for bit in placement.bits { context.words.set(word(placement), at: Int(rules.offset) + bit) }
+    }
+  }
+
+  /// Lets bits be used again of which nobody reads the header any more.
+  func reclaim(now: ContinuousClock.Instant, after grace: Duration) {
+    for bit in resting.expire(now: now, after: grace).joined() { states[bit] = .free }
+  }
+
+  /// Whether bits wait for the end of their grace period.
+  var hasResting: Bool { !resting.isEmpty }
+}
+
+/// C's arrays come to Swift as tuples.
+private func set<Words: BitwiseCopyable>(_ value: UInt32, at index: Int, of words: inout Words) {
+  withUnsafeMutableBytes(of: &words) { $0.storeBytes(of: value, toByteOffset: index * 4, as: UInt32.self) }
+}

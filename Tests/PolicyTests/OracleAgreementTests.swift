@@ -1,0 +1,73 @@
+import BPF
+import Model
+import Policy
+import PolicyTesting
+import Testing
+
+/// Random policies and packets: the tables say what the objects say, and by the same rule.
+///
+/// Each argument is a seed; a failure names it and the smallest state that fails in the same way.
+@Suite struct OracleAgreementTests {
+  /// With the numbers below, 1,000,000 cases: a fresh table for each of 2,000 states, and 500 questions to each.
+  static let seeds = 0..<20
+  static let statesPerSeed = 100
+  static let questionsPerState = 500
+
+  @Test(arguments: seeds)
+  func `Tables made at once say what the objects say`(seed: Int) throws {
+    for index in 0..<Self.statesPerSeed {
+      var cluster = RandomPolicyCluster.filled(seed: seed * Self.statesPerSeed + index, objects: 10 + index % 40)
+      let fresh = FreshTables(cluster.state)
+      #expect(fresh.problems.isEmpty)
+      for _ in 0..<Self.questionsPerState {
+        let (point, packet) = (cluster.generator.pick(RandomPolicyCluster.points), cluster.packet())
+        guard let mismatch = try fresh.mismatch(at: point, on: packet) else { continue }
+        let smallest = shrink(cluster.state) { state in
+          (try? FreshTables(state).mismatch(at: point, on: packet)) ?? nil != nil
+        }
+        Issue.record("seed \(seed), state \(index): \(mismatch)\n\(smallest.listing)")
+        return
+      }
+    }
+  }
+}
+
+/// Tables of one state.
+struct FreshTables {
+  let maps = PolicyMaps.inMemory(.small)
+  let table: PolicyTable
+  let oracle: PolicyOracle
+  let problems: [PolicyProblem]
+
+  init(_ state: ClusterState) {
+    table = PolicyTable(maps: maps, nodeName: RandomPolicyCluster.nodeName)
+    problems = table.apply(ClusterState().changes(to: state)).problems.filter { !$0.isExpected }
+    oracle = PolicyOracle(state)
+  }
+
+  func mismatch(at point: PolicyPoint, on packet: PolicyPacket) throws -> VerdictMismatch? {
+    try table.mismatch(at: point, on: packet, PolicyEvaluator(maps), oracle)
+  }
+}
+
+extension PolicyMaps.Capacity {
+  /// Enough for the random clusters.
+  static let small = {
+    var capacity = PolicyMaps.Capacity()
+    (capacity.words, capacity.headers, capacity.sets) = (1 << 16, 1 << 9, 1 << 8)
+    return capacity
+  }()
+}
+
+extension PolicyProblem {
+  /// Policies of a random cluster name a tier that is not there on purpose.
+  var isExpected: Bool {
+    if case .unknownTier = reason { return true }
+    return false
+  }
+}
+
+extension ClusterState {
+  /// The objects, one a line.
+  var listing: String { ClusterState().changes(to: self).map { "\($0)" }.joined(separator: "\n") }
+}
