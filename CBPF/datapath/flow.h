@@ -125,16 +125,18 @@ static __always_inline void expire_or_wait(struct flow_expiry *expiry)
 {
 	struct flow *flow = find_confirmed(&expiry->opener), *reply;
 	struct flow_tuple partner;
-	__u64 last;
 
 	if (!flow || flow->created != expiry->created)
 		return;
+	/* One side's word is enough: each half that is not looked at spares memory that the processor has not at hand.
+	 */
+	if (!is_idle(&expiry->opener, flow)) {
+		schedule_expiry(expiry);
+		return;
+	}
 	partner = partner_tuple(&expiry->opener, flow);
 	reply = find_confirmed(&partner);
-	last = flow->last_seen;
-	if (reply && reply->last_seen > last)
-		last = reply->last_seen;
-	if (nanoseconds_since(last) < flow_timeout(expiry->opener.protocol, flow->state)) {
+	if (reply && !is_idle(&partner, reply)) {
 		schedule_expiry(expiry);
 		return;
 	}
@@ -209,22 +211,25 @@ no_reply:
 	return -1;
 }
 
-/* A reset counts only if its sequence number is near what this side has sent (RFC 5961's idea, kept coarse). */
-static __always_inline bool reset_plausible(const struct packet *packet, const struct flow *flow)
+/*
+ * Whether a reset or a FIN is far from what this side has sent: further than a large window (RFC 5961's idea). The
+ * receiver will ignore it; here a forged one must not end the flow.
+ */
+static __always_inline bool is_implausible_end(const struct packet *packet, const struct flow *flow)
 {
-	return !flow->next_sequence || packet->sequence_end - flow->next_sequence + (1 << 20) < 1 << 21;
+	return packet->tuple.protocol == IPPROTO_TCP && packet->tcp_flags & (TCP_RST | TCP_FIN) &&
+	       flow->next_sequence && packet->sequence_end - flow->next_sequence + (1 << 20) >= 1 << 21;
 }
 
-/* The state that this packet leaves `flow`, its own half, in. `other` is the other half, if there still is one. */
+/* The state that this packet leaves `flow`, its own half, in. */
 static __always_inline __u8 next_tcp_state(const struct packet *packet, struct flow *flow, const struct flow *other)
 {
 	if (packet->tcp_flags & TCP_RST)
-		return reset_plausible(packet, flow) ? FLOW_CLOSED : flow->state;
-	if (packet->tcp_flags & TCP_FIN) {
-		flow->flags |= FLOW_FIN;
-		return !other || other->flags & FLOW_FIN ? FLOW_CLOSED : FLOW_CLOSING;
-	}
-	return flow->state;
+		return FLOW_CLOSED;
+	if (!(packet->tcp_flags & TCP_FIN))
+		return flow->state;
+	flow->flags |= FLOW_FIN;
+	return other->flags & FLOW_FIN ? FLOW_CLOSED : FLOW_CLOSING;
 }
 
 static __always_inline __u8 next_sctp_state(const struct packet *packet, const struct flow *flow)

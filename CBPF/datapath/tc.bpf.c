@@ -43,9 +43,7 @@ static __always_inline bool is_ordinary(const struct __sk_buff *skb, const struc
 /* Records a change of state in both halves. */
 static __always_inline void change_state(struct flow *flow, struct flow *other, __u8 state)
 {
-	flow->state = state;
-	if (other)
-		other->state = state;
+	flow->state = other->state = state;
 }
 
 /* A new connection on the tuple of one that has ended. */
@@ -95,6 +93,8 @@ __noinline int continue_flow(struct __sk_buff *skb, const struct packet *packet,
 		remove_flow(&packet->tuple, flow);
 		return -1;
 	}
+	if (is_implausible_end(packet, flow))
+		return 0;
 	state = next_state(packet, flow, other);
 	touch(packet, flow);
 	if (state != flow->state)

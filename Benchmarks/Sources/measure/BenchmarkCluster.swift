@@ -37,6 +37,7 @@ final class BenchmarkCluster: Sendable {
   let target: (address: IPAddress, port: UInt16)
 
   private let pins: TemporaryBPFFilesystem?
+  private let state: ClusterState
 
   static let podPort: UInt16 = 8080
   static let servicePort: UInt16 = 80
@@ -51,6 +52,7 @@ final class BenchmarkCluster: Sendable {
     self.forwarder = forwarder
     let node = Self.node(topology)
     let state = Self.state(topology, node, services: forwarder.serviceCount)
+    self.state = state
     // In the middle, so that a list is searched half way.
     target =
       forwarder == .kernel
@@ -61,7 +63,7 @@ final class BenchmarkCluster: Sendable {
     case .martlet:
       let pins = try TemporaryBPFFilesystem()
       self.pins = pins
-      try topology.nodes[0].host.namespace.run { try Self.program(state, pins) }
+      try topology.nodes[0].host.namespace.run { _ = try Self.program(state, pins) }
     case .iptables:
       pins = nil
       let rules = KubeProxyRules(state, node: node, .ipv4).iptables
@@ -73,11 +75,19 @@ final class BenchmarkCluster: Sendable {
   }
 
   /// The pins keep what the data plane has programmed when the object goes.
-  private static func program(_ state: ClusterState, _ pins: TemporaryBPFFilesystem) throws {
+  private static func program(_ state: ClusterState, _ pins: TemporaryBPFFilesystem) throws -> BPFDataPlane {
     let options = BPFDataPlane.Options(
       configuration: Configuration(nodeName: "node-1"), pins: PinFolder(root: "\(pins.path)/martlet"))
-    let problems = try BPFDataPlane(options).start(with: state)
+    let dataPlane = try BPFDataPlane(options)
+    let problems = dataPlane.start(with: state)
     if let problem = problems.first { throw problem }
+    return dataPlane
+  }
+
+  /// The data plane of a cluster that Martlet forwards for. To be called in the node's namespace.
+  func takeOver() throws -> (dataPlane: BPFDataPlane, pins: PinFolder) {
+    guard let pins else { preconditionFailure("\(forwarder) has no data plane") }
+    return (try Self.program(state, pins), PinFolder(root: "\(pins.path)/martlet"))
   }
 
   private static func run(_ arguments: [String], input: String, in topology: Topology) throws {

@@ -19,6 +19,18 @@ struct EstablishedPacket {
 
   private static func measure(_ family: AddressFamily) throws -> Bool {
     let cluster = try BenchmarkCluster(.martlet(services: 10))
+    return try withConnection(family, in: cluster) { source, service in
+      let (empty, ours) = try cluster.topology.nodes[0].host.namespace.run {
+        try sample(cluster.client, from: source, to: service)
+      }
+      return report(family, empty: empty, ours: ours)
+    }
+  }
+
+  /// Runs `body` while a client of `cluster` has a connection, from the first address to the second.
+  static func withConnection<Success>(
+    _ family: AddressFamily, in cluster: BenchmarkCluster, _ body: (SocketAddress, SocketAddress) throws -> Success
+  ) throws -> Success {
     let service = SocketAddress(BenchmarkCluster.clusterIP(family, 5), BenchmarkCluster.servicePort)
     let server = try EchoServer("pod", .tcp, port: BenchmarkCluster.podPort, in: cluster.server.host.namespace)
     let connection = try EchoConnection(.tcp, to: service, in: cluster.client.host.namespace)
@@ -30,14 +42,13 @@ struct EstablishedPacket {
     }
     defer { withExtendedLifetime((server, connection)) {} }
     guard let source = connection.localAddress else { preconditionFailure("a connected socket has an address") }
-    let (empty, ours) = try cluster.topology.nodes[0].host.namespace.run {
-      try sample(cluster.client, from: source, to: service)
-    }
-    return report(family, empty: empty, ours: ours)
+    return try body(source, service)
   }
 
-  private static func sample(
-    _ pod: Topology.Pod, from source: SocketAddress, to service: SocketAddress
+  /// What packets of a connection cost at the hook of `pod`, beside an empty program. To be called in the node's
+  /// namespace.
+  static func sample(
+    _ pod: Topology.Pod, from source: SocketAddress, to service: SocketAddress, rounds: Int = Self.rounds
   ) throws -> (empty: Percentiles, ours: Percentiles) {
     let hook = Hook.tcx(.ingress, interface: pod.nodeInterface.index)
     guard let attached = try hook.attached().programs.first else {
