@@ -6,7 +6,7 @@ import Glibc
 /// `measure [PART …]` measures these parts, or all. Exits with 1 if a target is missed.
 @main
 struct Measure {
-  private static let parts: [(name: String, measure: () throws -> Bool)] = [
+  private static let parts: [(name: String, measure: @Sendable () throws -> Bool)] = [
     ("packet", EstablishedPacket.measure), ("connections", ConnectionRate.measure),
     ("sizes", ConnectionRate.measureSizes),
     ("services", ServiceScale.measure), ("flows", FlowExpiryScale.measure),
