@@ -7,10 +7,20 @@
 #include "flow.h"
 #include "service.h"
 
+/* The packet that an error quotes: its tuple, and where its parts are. */
+struct quotation {
+	struct flow_tuple tuple;
+	__u16 l3;
+	__u16 l4;
+	__u8 family;
+	__u8 reserved[3];
+};
+
 struct draft {
 	struct flow flow;	      /* a flow in the making, or a copy that differs from its flow */
-	struct flow_tuple asked;      /* what a service is looked up by */
+	struct flow_tuple asked;      /* what a service or, by what an error quotes, a flow is looked up by */
 	struct service_choice choice; /* of a backend */
+	struct quotation quotation;
 };
 
 struct {

@@ -164,14 +164,15 @@ __noinline int expire_next(void)
 /* Copies one half from the unconfirmed flows; -1 if there is no half or no room. */
 static __always_inline int confirm_half(const struct flow_tuple *tuple)
 {
-	struct flow *flow = bpf_map_lookup_elem(&unconfirmed_flows, tuple);
-	struct confirmed_flow confirmed;
+	struct flow *flow = bpf_map_lookup_elem(&unconfirmed_flows, tuple), *confirmed;
 
-	if (!flow)
+	/* The layouts are the same. */
+	if (!flow || bpf_map_update_elem(&flows, tuple, flow, BPF_NOEXIST))
 		return -1;
-	confirmed.flow = *flow;
-	confirmed.flow.state = FLOW_ESTABLISHED;
-	return bpf_map_update_elem(&flows, tuple, &confirmed, BPF_NOEXIST);
+	confirmed = find_confirmed(tuple);
+	if (confirmed)
+		confirmed->state = FLOW_ESTABLISHED;
+	return 0;
 }
 
 /*

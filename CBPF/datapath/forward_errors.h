@@ -7,13 +7,6 @@
 #include "reply.h"
 #include "verdict.h"
 
-static __always_inline struct settings *current_settings(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&settings, &zero);
-}
-
 /* The longest packet that this buffer becomes on the wire, from the network header on. */
 static __always_inline __u32 wire_length(const struct __sk_buff *skb, const struct packet *packet)
 {

@@ -36,7 +36,9 @@ enum icmpv6_type {
 	ICMPV6_PARAMETER_PROBLEM = 4,
 	ICMPV6_ECHO_REQUEST = 128,
 	ICMPV6_ECHO_REPLY = 129,
-	ICMPV6_MLD_FIRST = 130, /* group membership 130 to 132, router and neighbour discovery 133 to 137 */
+	ICMPV6_MLD_FIRST = 130, /* group membership */
+	ICMPV6_MLD_LAST = 132,
+	ICMPV6_DISCOVERY_FIRST = 133, /* of routers and neighbours */
 	ICMPV6_DISCOVERY_LAST = 137,
 	ICMPV6_MLD2_REPORT = 143,
 };

@@ -10,15 +10,7 @@
 #include "draft.h"
 #include "forward.h"
 #include "parse.h"
-
-/* The packet that an error quotes: its tuple, and where its parts are. */
-struct quotation {
-	struct flow_tuple tuple;
-	__u16 l3;
-	__u16 l4;
-	__u8 family;
-	__u8 reserved[3];
-};
+#include "workload_policy.h"
 
 static __always_inline int read_quoted_ipv4(struct __sk_buff *skb, struct quotation *quotation)
 {
@@ -182,29 +174,39 @@ static __always_inline int copy_error_flow(const struct packet *packet, const st
 	return 0;
 }
 
-static __always_inline int unrelated_icmp_error(struct __sk_buff *skb, enum hook hook)
+static __always_inline int unrelated_icmp_error(struct __sk_buff *skb, const struct packet *packet, enum hook hook)
 {
 	/* Perhaps about a flow of the host's own; a pod has none but ours. */
-	return hook == HOOK_FROM_POD ? drop(skb, COUNTER_DROP_INVALID_ICMP) : to_stack(skb);
+	if (hook == HOOK_FROM_POD || find_address(&packet->tuple.destination).kind == ADDRESS_LOCAL_POD)
+		return drop(skb, COUNTER_DROP_INVALID_ICMP);
+	return to_stack(skb);
 }
 
 /* Translates the quotation and fills draft_flow(): VERDICT_PROCEED by that flow, or the verdict. */
 __noinline int prepare_icmp_error(struct __sk_buff *skb, const struct packet *packet, __u32 hook)
 {
-	struct quotation quotation = {};
-	struct flow_tuple tuple;
+	struct draft *draft = current_draft();
+	struct quotation *quotation;
+	struct flow_tuple *tuple;
 	struct flow *flow;
 
-	if (!packet || read_quotation(skb, packet, &quotation))
+	if (!packet || !draft)
 		return drop(skb, COUNTER_DROP_INVALID_ICMP);
-	tuple = reversed(&quotation.tuple);
-	flow = find_flow(&tuple);
+	quotation = &draft->quotation;
+	*quotation = (struct quotation){};
+	if (read_quotation(skb, packet, quotation))
+		return drop(skb, COUNTER_DROP_INVALID_ICMP);
+	tuple = &draft->asked;
+	*tuple = reversed(&quotation->tuple);
+	flow = find_flow(tuple);
 	if (!flow || (hook == HOOK_FROM_POD && flow->input_ifindex != skb->ifindex))
-		return unrelated_icmp_error(skb, hook);
-	if (copy_error_flow(packet, &tuple, flow))
+		return unrelated_icmp_error(skb, packet, hook);
+	if (judge_again(tuple, flow) != ADMITTED)
+		return drop(skb, COUNTER_DROP_INVALID_ICMP);
+	if (copy_error_flow(packet, tuple, flow))
 		return drop(skb, COUNTER_DROP_REWRITE_FAILED);
 	if (flow->flags & (FLOW_REWRITE_SOURCE | FLOW_REWRITE_DESTINATION)) {
-		if (translate_quotation(skb, packet, &quotation, flow))
+		if (translate_quotation(skb, packet, quotation, flow))
 			return drop(skb, COUNTER_DROP_REWRITE_FAILED);
 		count(skb, COUNTER_ICMP_ERRORS_TRANSLATED);
 	}

@@ -60,6 +60,14 @@ struct {
 } endpoints SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1 << 10);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, __u32);
+} endpoint_interfaces SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1 << 13);
 	__type(key, __u32);
@@ -80,5 +88,12 @@ struct {
 	__type(key, __u32);
 	__type(value, struct service_name);
 } service_names SEC(".maps");
+
+static __always_inline struct settings *current_settings(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&settings, &zero);
+}
 
 #endif

@@ -10,16 +10,21 @@
 #include "forward.h"
 #include "masquerade.h"
 #include "prefix.h"
+#include "sender.h"
 #include "service.h"
+#include "workload_policy.h"
 
-/* Multicast, broadcast and link-local traffic is the link's own business. */
-static __always_inline bool is_link_scoped(struct ip_address address, __u8 family)
+/*
+ * Multicast, broadcast and link-local traffic is the link's own business. But Linux routes 169.254.0.0/16 like any
+ * other addresses, and clouds answer there: what a pod sends there is judged.
+ */
+static __always_inline bool is_link_scoped(struct ip_address address, __u8 family, enum hook hook)
 {
 	__u32 v4 = bpf_ntohl(address_to_v4(address));
 	__u64 high = bpf_be64_to_cpu(address.high);
 
 	if (family == 4)
-		return v4 >> 28 == 0xe || v4 == 0xffffffff || v4 >> 16 == 0xa9fe;
+		return v4 >> 28 == 0xe || v4 == 0xffffffff || (v4 >> 16 == 0xa9fe && hook != HOOK_FROM_POD);
 	return high >> 56 == 0xff || high >> 54 == 0xfe80 >> 6;
 }
 
@@ -42,24 +47,6 @@ static __always_inline bool may_begin(const struct packet *packet)
 static __always_inline bool may_begin_service(const struct packet *packet)
 {
 	return packet->tuple.protocol != IPPROTO_TCP || packet->tcp_flags & TCP_SYN;
-}
-
-/* Whether the sender may use this source address at this hook. */
-static __always_inline bool source_valid(const struct __sk_buff *skb, const struct packet *packet, enum hook hook)
-{
-	struct address_entry source = find_address(&packet->tuple.source);
-	struct endpoint *endpoint;
-
-	switch (hook) {
-	case HOOK_FROM_POD:
-		endpoint = bpf_map_lookup_elem(&endpoints, &source.index);
-		return source.kind == ADDRESS_LOCAL_POD && endpoint && endpoint->ifindex == skb->ifindex;
-	case HOOK_FROM_NET:
-	case HOOK_FROM_TUNNEL:
-		return source.kind != ADDRESS_LOCAL_POD && source.kind != ADDRESS_THIS_NODE;
-	default:
-		return true;
-	}
 }
 
 /* Turns the opener's half, under `opener`, into the reply's half, in place; returns the reply's tuple. */
@@ -257,17 +244,18 @@ static __always_inline bool replies_collide(const struct packet *packet, enum ho
  * Flows between the host and others than its pods are not ours to track, unless we have to tell them apart from those
  * that are. Each of their packets comes by here, so this is asked before anything else.
  */
-static __always_inline bool is_host_business(const struct packet *packet, enum hook hook)
+static __always_inline bool is_host_business(const struct packet *packet, struct address_entry source,
+					     struct address_entry destination, enum hook hook)
 {
-	__u32 kind;
-
 	if (hook == HOOK_FROM_POD || hook == HOOK_FROM_TUNNEL || find_frontend(&packet->tuple) ||
 	    replies_collide(packet, hook))
 		return false;
-	kind = find_address(&packet->tuple.destination).kind;
-	if (kind == ADDRESS_UNKNOWN)
+	/* What comes from a pod has been decided on, or has to be. */
+	if (source.kind == ADDRESS_LOCAL_POD)
+		return false;
+	if (destination.kind == ADDRESS_UNKNOWN)
 		return !(find_prefix(&packet->tuple.destination).flags & PREFIX_SERVICE);
-	return kind == ADDRESS_THIS_NODE || kind == ADDRESS_OTHER_NODE;
+	return destination.kind == ADDRESS_THIS_NODE || destination.kind == ADDRESS_OTHER_NODE;
 }
 
 static __always_inline int end_packet(struct __sk_buff *skb, const struct packet *packet, int result, enum hook hook)
@@ -275,10 +263,22 @@ static __always_inline int end_packet(struct __sk_buff *skb, const struct packet
 	return result == SERVICE_REFUSE ? refuse(skb, packet, hook) : drop(skb, -result);
 }
 
+/* Ends a packet of a flow that policy does not admit. */
+static __always_inline int end_denied(struct __sk_buff *skb, const struct packet *packet, int result, enum hook hook)
+{
+	if (result > 0)
+		return drop(skb, result);
+	/* Nobody answers an error, or what may be the middle of anything. */
+	if (packet->fragment == FRAGMENT_LATER || packet_is_icmp_error(packet))
+		return drop(skb, -result);
+	return refuse(skb, packet, hook);
+}
+
 /* Drafts the opener's half of a flow that is not translated yet. */
 static __always_inline struct draft *draft_opener(const struct __sk_buff *skb, const struct packet *packet,
 						  enum hook hook)
 {
+	struct settings *current = current_settings();
 	struct draft *draft = current_draft();
 
 	if (!draft)
@@ -289,8 +289,11 @@ static __always_inline struct draft *draft_opener(const struct __sk_buff *skb, c
 		.destination = packet->tuple.destination,
 		.source_port = packet->tuple.source_port,
 		.destination_port = packet->tuple.destination_port,
-		.flags = FLOW_OPENER | (is_on_loopback(skb) ? FLOW_LOOPBACK : 0),
+		.flags = FLOW_OPENER | (is_on_loopback(skb) ? FLOW_LOOPBACK : 0) |
+			 (is_from_host(skb, packet, hook) ? FLOW_FROM_HOST : 0),
+		.icmp_code = packet->icmp_code,
 		.input_ifindex = input_of(skb, hook),
+		.policy_generation = current ? current->policy_generation : 0,
 		.created = ticks(),
 	};
 	touch(packet, &draft->flow);
@@ -339,14 +342,16 @@ static __always_inline void aim(const struct packet *packet, struct flow *flow, 
 static __always_inline int enter_flow(struct __sk_buff *skb, const struct packet *packet, struct draft *draft,
 				      enum hook hook)
 {
-	struct address_entry source = find_address(&packet->tuple.source);
-	__u32 slot = source.kind == ADDRESS_LOCAL_POD ? source.index : 0;
+	__u32 slot = opening_pod(skb, packet, find_address(&packet->tuple.source), hook);
 	int reason;
 
 	if (!may_begin(packet))
 		return drop(skb, has_ports(packet->tuple.protocol) ? COUNTER_DROP_INVALID_TCP_STATE
 								   : COUNTER_DROP_INVALID_ICMP);
 	aim(packet, &draft->flow, hook);
+	reason = admit_flow(&packet->tuple, &draft->flow, slot);
+	if (reason != ADMITTED)
+		return end_denied(skb, packet, reason, hook);
 	reason = create_flow(skb, &packet->tuple, &draft->flow, slot,
 			     reply_tunnel(skb, packet, draft->choice.flags, hook));
 	return reason ? drop(skb, reason) : VERDICT_PROCEED;
@@ -355,15 +360,22 @@ static __always_inline int enter_flow(struct __sk_buff *skb, const struct packet
 /* Enters the packet's flow: VERDICT_PROCEED by it, or the verdict. */
 __noinline int begin_flow(struct __sk_buff *skb, const struct packet *packet, __u32 hook)
 {
+	struct address_entry source, destination;
 	struct draft *draft;
 	int result;
 
 	if (!packet)
 		return drop(skb, COUNTER_DROP_MALFORMED);
-	if (is_link_scoped(packet->tuple.destination, packet->family) || is_host_business(packet, hook))
+	if (is_link_scoped(packet->tuple.destination, packet->family, hook))
 		return to_stack(skb);
-	if (!source_valid(skb, packet, hook))
+	source = find_address(&packet->tuple.source);
+	destination = find_address(&packet->tuple.destination);
+	if (!source_valid(skb, packet, source, hook))
 		return drop(skb, COUNTER_DROP_SOURCE_ADDRESS);
+	if (is_absent_pod(&packet->tuple.destination, destination))
+		return drop(skb, COUNTER_DROP_NO_ENDPOINT);
+	if (is_host_business(packet, source, destination, hook))
+		return to_stack(skb);
 	expire_next();
 	expire_next();
 	draft = draft_opener(skb, packet, hook);
@@ -371,7 +383,7 @@ __noinline int begin_flow(struct __sk_buff *skb, const struct packet *packet, __
 		return drop(skb, COUNTER_DROP_CONNTRACK_FULL);
 	result = balance(packet, draft, hook);
 	if (result == SERVICE_NONE)
-		result = unserved(packet, find_address(&packet->tuple.destination));
+		result = unserved(packet, destination);
 	if (result == SERVICE_REFUSE || result < 0)
 		return end_packet(skb, packet, result, hook);
 	return enter_flow(skb, packet, draft, hook);

@@ -58,7 +58,8 @@ struct packet {
 	__u8 tcp_flags;
 	__u8 icmp_type;
 	__u8 sctp_chunk; /* type of the first chunk */
-	__u8 reserved[2];
+	__u8 icmp_code;
+	__u8 reserved;
 };
 
 #define ADDRESS_V4_PREFIX __bpf_constant_cpu_to_be64(0x0000ffff00000000ULL)

@@ -234,6 +234,7 @@ static __always_inline int parse_icmp(struct __sk_buff *skb, struct packet *pack
 	if (!icmp || length < sizeof(*icmp))
 		return COUNTER_DROP_TRUNCATED;
 	packet->icmp_type = icmp->type;
+	packet->icmp_code = icmp->code;
 	if (packet_is_echo(packet, true) || packet_is_echo(packet, false))
 		packet->tuple.source_port = packet->tuple.destination_port = icmp->id;
 	return PARSE_OK;

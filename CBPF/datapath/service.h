@@ -16,6 +16,7 @@ enum service_result {
 };
 
 struct service_choice {
+	struct frontend frontend; /* as it was when it was asked */
 	struct backend backend;
 	__u32 service; /* id */
 	__u32 flags;   /* enum frontend_flag of the frontend */
@@ -123,28 +124,28 @@ static __always_inline bool read_frontend(const struct flow_tuple *tuple, const 
 static __always_inline int choose_of(const struct frontend *found, const struct flow_tuple *tuple, __u32 client,
 				     struct service_choice *choice)
 {
-	struct frontend frontend;
+	struct frontend *frontend = &choice->frontend;
 	struct backend_slice slice;
 	struct backend *backend;
 	__u32 index;
 
-	if (!read_frontend(tuple, found, &frontend))
+	if (!read_frontend(tuple, found, frontend))
 		return -COUNTER_DROP_SERVICE_CHANGED;
-	slice = policy_slice(&frontend, client);
-	if (!source_admitted(&frontend, tuple))
+	slice = policy_slice(frontend, client);
+	if (!source_admitted(frontend, tuple))
 		return -COUNTER_DROP_SOURCE_RANGE;
 	if (!slice.count)
-		return empty_result(&frontend);
-	if (!frontend.affinity_timeout || !recall_backend(&frontend, slice, &tuple->source, &index))
-		index = pick_index(&frontend, slice, tuple);
+		return empty_result(frontend);
+	if (!frontend->affinity_timeout || !recall_backend(frontend, slice, &tuple->source, &index))
+		index = pick_index(frontend, slice, tuple);
 	backend = bpf_map_lookup_elem(&backends, &index);
 	if (!backend)
 		return SERVICE_REFUSE;
 	choice->backend = *backend;
-	choice->service = frontend.service;
-	choice->flags = frontend.flags;
-	if (frontend.affinity_timeout)
-		remember_backend(&frontend, &tuple->source, backend);
+	choice->service = frontend->service;
+	choice->flags = frontend->flags;
+	if (frontend->affinity_timeout)
+		remember_backend(frontend, &tuple->source, backend);
 	return SERVICE_CHOSEN;
 }
 

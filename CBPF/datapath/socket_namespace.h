@@ -28,18 +28,22 @@ struct {
 	__type(value, __u32);
 } network_namespaces SEC(".maps");
 
-/* Remembers where a packet that leaves a pod comes from. Forwarded packets have no socket and tell nothing. */
-static __always_inline void remember_namespace(struct __sk_buff *skb)
+/*
+ * Remembers where a packet that leaves a pod comes from. Forwarded packets have no socket and tell nothing. Global, to
+ * keep its variables out of its caller's stack.
+ */
+__noinline int remember_namespace(struct __sk_buff *skb)
 {
 	__u32 ifindex = skb->ifindex, *known;
 	__u64 cookie;
 
 	if (!namespaces_known || !skb->sk)
-		return;
+		return 0;
 	cookie = bpf_get_netns_cookie(skb);
 	known = bpf_map_lookup_elem(&network_namespaces, &cookie);
 	if (!known || *known != ifindex)
 		bpf_map_update_elem(&network_namespaces, &cookie, &ifindex, BPF_ANY);
+	return 0;
 }
 
 #endif

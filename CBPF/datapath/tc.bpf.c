@@ -13,19 +13,27 @@
 
 const char datapath_license[] SEC("license") = "GPL";
 
-/* Neighbour discovery and group membership belong to the link; the stack answers them. */
+/*
+ * Neighbour discovery and group membership belong to the link; the stack answers them. Whoever receives them asks for a
+ * hop limit that no router lets through (RFC 4861 7.1, RFC 2710 3), and so do we: nothing else may pass for them.
+ */
 static __always_inline bool is_link_control(const struct packet *packet)
 {
-	return packet->tuple.protocol == IPPROTO_ICMPV6 &&
-	       ((packet->icmp_type >= ICMPV6_MLD_FIRST && packet->icmp_type <= ICMPV6_DISCOVERY_LAST) ||
-		packet->icmp_type == ICMPV6_MLD2_REPORT);
+	if (packet->tuple.protocol != IPPROTO_ICMPV6)
+		return false;
+	if (packet->icmp_type >= ICMPV6_DISCOVERY_FIRST && packet->icmp_type <= ICMPV6_DISCOVERY_LAST)
+		return packet->ttl == 255;
+	return ((packet->icmp_type >= ICMPV6_MLD_FIRST && packet->icmp_type <= ICMPV6_MLD_LAST) ||
+		packet->icmp_type == ICMPV6_MLD2_REPORT) &&
+	       packet->ttl == 1;
 }
 
-/* A packet that changes nothing about a confirmed flow, coming from where the flow's packets come from. */
+/* A packet that changes nothing about a confirmed flow, coming from where the flow's packets come from, under the
+ * policies that the flow was judged by. */
 static __always_inline bool is_ordinary(const struct __sk_buff *skb, const struct packet *packet,
 					const struct flow *flow, enum hook hook)
 {
-	if (packet->fragment != FRAGMENT_NONE || flow->input_ifindex != input_of(skb, hook))
+	if (packet->fragment != FRAGMENT_NONE || flow->input_ifindex != input_of(skb, hook) || is_outdated(flow))
 		return false;
 	switch (packet->tuple.protocol) {
 	case IPPROTO_TCP:
@@ -126,11 +134,16 @@ __noinline int slow_path(struct __sk_buff *skb, struct packet *packet, __u32 hoo
 		return prepare_icmp_error(skb, packet, hook);
 	flow = find_flow(&packet->tuple);
 	if (flow && flow->input_ifindex != input_of(skb, hook)) {
-		if (!source_valid(skb, packet, hook))
+		if (!source_valid(skb, packet, find_address(&packet->tuple.source), hook))
 			return drop(skb, COUNTER_DROP_SOURCE_ADDRESS);
 		/* The sender has moved: to another interface, or the address to another pod. */
 		remove_flow(&packet->tuple, flow);
 		flow = NULL;
+	}
+	if (flow && !is_recycled(packet, flow)) {
+		result = judge_again(&packet->tuple, flow);
+		if (result != ADMITTED)
+			return end_denied(skb, packet, result, hook);
 	}
 	if (flow && !continue_flow(skb, packet, flow))
 		return VERDICT_PROCEED;

@@ -90,6 +90,7 @@ public final class BPFDataPlane: DataPlane {
     lock = try PinLock(options.pins)
     tookOver = options.pins.isInUse
     let object = try Self.load(options)
+    try OpenPolicy.program(object)
     if case .unavailable(let feature) = Probe.tcx.result {
       throw BPFError(
         .unsupported, operation: "start", object: "data plane", errno: EOPNOTSUPP, hint: "it needs \(feature)")
@@ -100,7 +101,10 @@ public final class BPFDataPlane: DataPlane {
     let programs = try DatapathPrograms(of: object)
     attachments = InterfaceAttachments(programs: programs, pins: options.pins)
     expirer = try FlowExpirer(programs)
-    endpoints = EndpointTable(SharedMap(try maps.endpoints.duplicate()), capacity: maps.endpoints.capacity)
+    endpoints = EndpointTable(
+      SharedMap(try maps.endpoints.duplicate()),
+      interfaces: SharedMap(try HashMap(object.mapDescriptor(named: "endpoint_interfaces"))),
+      capacity: maps.endpoints.capacity)
     addresses = AddressTable(maps.addresses)
     nodes = NodeTable(SharedMap(try maps.nodes.duplicate()), capacity: maps.nodes.capacity)
     prefixes = PrefixTable(maps.prefixes)
@@ -124,7 +128,9 @@ public final class BPFDataPlane: DataPlane {
     for map in DatapathMaps.pinned { try opening.pin(map: map, at: options.pins.map(map)) }
     try opening.resize(map: "flows", to: options.flowCapacity * 2)
     try opening.resize(map: "expiries", to: options.flowCapacity)
-    try opening.resize(map: "endpoints", to: options.podCapacity + 1)
+    for map in ["endpoints", "endpoint_interfaces", "endpoint_policies"] {
+      try opening.resize(map: map, to: options.podCapacity + 1)
+    }
     try opening.setConstant("tick_nanoseconds", to: KernelTick.shared().nanoseconds)
     if case .available = Probe.checksumReplaceIPv6.result {
       try opening.setConstant("l4_checksum_ipv6_flag", to: UInt64(1 << 7))  // BPF_F_IPV6

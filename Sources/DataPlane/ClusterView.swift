@@ -48,7 +48,8 @@ struct ClusterView {
     return entries
   }
 
-  /// What to enter in map `prefixes`: pod ranges, which of them are masqueraded, and who is excepted from direct return.
+  /// What to enter in map `prefixes`: pod ranges, pods of other nodes within this one's, which ranges are masqueraded,
+  /// and who is excepted from direct return.
   ///
   /// - Parameter masqueradePools: `nil`: the pod ranges of every node.
   func prefixes(masqueradePools: [IPPrefix]?, directReturnExclusions: [IPPrefix]) -> [IPPrefix: prefix_entry] {
@@ -62,12 +63,27 @@ struct ClusterView {
       let number = node.name == nodeName ? 0 : numbers.number(of: node.name)
       for prefix in node.podPrefixes {
         mark(prefix, PREFIX_POD, node: number)
+        if node.name == nodeName { mark(prefix, PREFIX_LOCAL_POD) }
         if masqueradePools == nil { mark(prefix, PREFIX_MASQUERADE) }
       }
+    }
+    for (address, number) in podsElsewhere(within: node?.podPrefixes ?? []) {
+      mark(IPPrefix(address), PREFIX_POD, node: number)
+      if masqueradePools == nil { mark(IPPrefix(address), PREFIX_MASQUERADE) }
     }
     for pool in masqueradePools ?? [] { mark(pool, PREFIX_MASQUERADE) }
     for range in directReturnExclusions { mark(range, PREFIX_NO_DSR) }
     return entries
+  }
+
+  /// The addresses that pods of other nodes have of this node's ranges, as some address managers lend them, each with
+  /// the number of its node.
+  private func podsElsewhere(within ranges: [IPPrefix]) -> [(IPAddress, UInt32)] {
+    state.workloads.values.filter(\.hasOwnAddresses).flatMap { pod -> [(IPAddress, UInt32)] in
+      guard let owner = pod.node, owner != nodeName, state.nodes[owner] != nil else { return [] }
+      return pod.addresses.filter { address in ranges.contains { $0.contains(address) } }
+        .map { ($0, numbers.number(of: owner)) }
+    }
   }
 
   /// Enters in `settings` what they say of this node.

@@ -149,7 +149,10 @@ private struct Life {
       back.insert(.rewriteDestination)
     }
     if path.server.party == .node { there.insert(.toHost) }
-    if path.opener.party == .node { back.insert(.toHost) }
+    if path.opener.party == .node {
+      there.insert(.fromHost)
+      back.insert(.toHost)
+    }
     return (there, back)
   }
 

@@ -1,5 +1,6 @@
 import BPF
 import BPFTesting
+import CBPF
 import Networking
 import Testing
 
@@ -60,5 +61,27 @@ import Testing
       let packet = Conversation.udp.packet(.opening, from: EndAddress(sender.address(family), 40_000), to: pod)
       #expect(try fixture.send(packet, at: .fromNet).verdict == .redirect, "\(sender)")
     }
+  }
+
+  /// A pod that is allowed other sources may use them, at its own interface, as if they were its own.
+  @Test(arguments: Conversation.combinations) func allowedSources(combination: (Conversation, AddressFamily)) throws {
+    let (talk, family) = combination
+    let fixture = try DatapathFixture()
+    let interface = try #require(fixture.datapath.pods[.pod1])
+    let floating = EndAddress(Party.externalIP.address(family), 40_000)
+    let remote = EndAddress(Party.remote.address(family), talk.hasPorts ? 8080 : 40_000)
+    let opening = talk.packet(.opening, from: floating, to: remote)
+    try fixture.send(opening, at: .fromPod(.pod1)).expect(.drop)
+    try fixture.policy.allow(
+      .pod1, at: interface, from: IPPrefix(floating.address, length: family == .ipv4 ? 24 : 64))
+    fixture.policy.assign(.pod1, ingress: 0, egress: fixture.policy.write([.init(POLICY_ALLOW, 4)]))
+    try fixture.send(opening, at: .fromPod(.pod2)).expect(.drop)
+    try fixture.send(opening, at: .fromPod(.pod1)).expect(.redirect)
+    #expect(try fixture.half(talk.number(family), floating, remote)?.egressRule == 4)
+    // The reply finds back to the pod, whose address it is not.
+    try fixture.send(talk.packet(.answer, from: remote, to: floating), at: .fromNet).expect(.redirect)
+    #expect(try fixture.half(talk.number(family), remote, floating)?.endpoint == DatapathFixture.slot(.pod1))
+    let other = talk.packet(.opening, from: EndAddress(Party.client.address(family), 40_000), to: remote)
+    try fixture.send(other, at: .fromPod(.pod1)).expect(.drop)
   }
 }

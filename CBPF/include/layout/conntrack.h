@@ -49,6 +49,7 @@ enum flow_flag {
 	FLOW_ONE_WAY = 1 << 5,		   /* replies may return to the client without passing here */
 	FLOW_FIN = 1 << 4,		   /* a FIN has been seen in this direction */
 	FLOW_LOOPBACK = 1 << 6,		   /* opened by the host to an address of its own */
+	FLOW_FROM_HOST = 1 << 7,	   /* opener's half: the host itself opened it, rather than forwarded it */
 };
 
 /*
@@ -60,26 +61,26 @@ struct flow {
 	struct ip_address destination;
 	__be16 source_port;
 	__be16 destination_port;
-	__u16 flags; /* enum flow_flag */
-	__u8 state;  /* enum flow_state; the same in both halves */
-	__u8 reserved;
+	__u16 flags;	     /* enum flow_flag */
+	__u8 state;	     /* enum flow_state; the same in both halves */
+	__u8 icmp_code;	     /* ICMP echo: of the first packet */
 	__u32 endpoint;	     /* slot in `endpoints` of the pod that receives, 0: none */
 	__u32 input_ifindex; /* where such packets come from: pod's interface; 1 (lo): this node; 0: network */
 	__u64 last_seen;     /* in ticks of the kernel (jiffies); the flow is idle when both halves are */
 	__u64 packets;
-	__u64 bytes;	      /* from the network header on */
-	__u32 next_sequence;  /* TCP: one past the highest sequence number seen in this direction, host order */
-	__u32 tunnel_node;    /* index in `nodes`: send through the tunnel to it, untranslated or not; 0: no tunnel */
-	__u32 output_ifindex; /* cached next hop: interface, 0: not cached */
+	__u64 bytes;		 /* from the network header on */
+	__u32 next_sequence;	 /* TCP: one past the highest sequence number seen in this direction, host order */
+	__u32 policy_generation; /* that gave the verdict */
+	__u32 output_ifindex;	 /* cached next hop: interface, 0: not cached */
 	__u32 route_generation;
 	__u32 output_mtu; /* of the cached next hop; bytes from the network header on */
 	__u8 output_destination_mac[6];
 	__u8 output_source_mac[6];
-	__u32 service;		 /* id of the service port that chose the backend, 0: none */
-	__u32 policy_generation; /* that gave the verdict */
-	__u32 egress_rule;	 /* id of the rule that let the flow leave its source; 0: nobody asked */
-	__u32 ingress_rule;	 /* likewise enter its destination */
-	__u64 created;		 /* as last_seen */
+	__u32 service;	    /* id of the service port that chose the backend, 0: none */
+	__u32 tunnel_node;  /* index in `nodes`: send through the tunnel to it, untranslated or not; 0: no tunnel */
+	__u32 egress_rule;  /* id of the rule that let the flow leave its source; 0: nobody asked */
+	__u32 ingress_rule; /* likewise enter its destination */
+	__u64 created;	    /* as last_seen */
 };
 
 /* Map `flows`: confirmed flows. Hash, entries allocated as needed. */

@@ -18,7 +18,7 @@
 	COUNTER(FLOWS_CONFIRMED, "flows whose opener answered the answer")                                             \
 	COUNTER(FLOWS_UNCONFIRMABLE, "flows that found no room among the confirmed ones and go on without")            \
 	COUNTER(FLOWS_EXPIRED, "confirmed flows that ended or were idle for too long")                                 \
-	COUNTER(REFUSED, "packets answered with a reset or port unreachable: nobody serves there")                     \
+	COUNTER(REFUSED, "packets answered with a reset or port unreachable: nobody serves, or a rule rejects")        \
 	COUNTER(ICMP_ERRORS_TRANSLATED, "ICMP errors about translated flows")                                          \
 	COUNTER(FRAGMENTS_HELD, "fragments kept until their first one comes")                                          \
 	COUNTER(DROP_TRUNCATED, "shorter than its headers say")                                                        \
@@ -41,7 +41,13 @@
 	COUNTER(DROP_SERVICE_CHANGED, "the service changed each time that it was read")                                \
 	COUNTER(DROP_TUNNEL_SOURCE, "through the tunnel, from no node of the cluster")                                 \
 	COUNTER(DROP_NO_ENDPOINT, "for a pod that is gone")                                                            \
-	COUNTER(SOCKETS_BALANCED, "connections and datagrams given a backend at the socket")
+	COUNTER(SOCKETS_BALANCED, "connections and datagrams given a backend at the socket")                           \
+	COUNTER(POLICY_LOGGED, "matches of rules whose action is Log")                                                 \
+	COUNTER(DROP_POLICY_EGRESS, "the sending pod's policy denies it")                                              \
+	COUNTER(DROP_POLICY_INGRESS, "the receiving pod's policy denies it")                                           \
+	COUNTER(DROP_WORKLOAD_TO_HOST, "from a pod to its own node, which takes nothing from pods")                    \
+	COUNTER(DROP_HOST_POLICY, "the policy of the host denies it")                                                  \
+	COUNTER(DROP_BLOCKED, "from a blocked sender")
 
 #define MARTLET_COUNTER_NUMBER(name, meaning) COUNTER_##name,
 enum counter { MARTLET_COUNTERS(MARTLET_COUNTER_NUMBER) COUNTER_COUNT };

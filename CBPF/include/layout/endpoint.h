@@ -24,11 +24,14 @@ struct endpoint {
 	__u32 mtu;     /* of the pod's interface, bytes from the network header on */
 };
 
+/* Map `endpoint_interfaces`: hash by index of the host side of a pod's veth. Value: __u32, the pod's slot. */
+
 enum prefix_flag {
 	PREFIX_SERVICE = 1 << 0,    /* a service range: drop what has no frontend */
 	PREFIX_POD = 1 << 1,	    /* a pod range of the cluster */
 	PREFIX_MASQUERADE = 1 << 2, /* pods that take the node's address when they leave the cluster */
 	PREFIX_NO_DSR = 1 << 3,	    /* clients that replies must return to the way the request came */
+	PREFIX_LOCAL_POD = 1 << 4,  /* a pod range of this node: nothing goes to or comes from who is no pod of ours */
 };
 
 /* Map `prefixes`: longest-prefix match by struct ip_prefix. */

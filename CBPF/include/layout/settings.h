@@ -4,6 +4,13 @@
 
 #include "layout/address.h"
 
+/* What becomes of what a pod sends to its own node, once the pod's policy has allowed it. */
+enum workload_to_host {
+	WORKLOAD_TO_HOST_ACCEPT = 0,
+	WORKLOAD_TO_HOST_DROP = 1,
+	WORKLOAD_TO_HOST_JUDGE = 2, /* the host's policy decides */
+};
+
 /* Map `settings`: array of one. What changes while the programs run; new flows read it, and others its generations. */
 struct settings {
 	struct ip_address node4; /* this node's IPv4 address, ::ffff:0.0.0.0 if it has none */
@@ -12,6 +19,8 @@ struct settings {
 	__u32 policy_generation; /* bumped at each change of policy: flows are judged again */
 	__u32 tunnel_ifindex;	 /* the VXLAN device, 0: there is none */
 	__u32 overlay;		 /* 1: pods of other nodes are reached through the tunnel */
+	__u32 workload_to_host;	 /* enum workload_to_host */
+	__u32 reserved;
 };
 
 #endif

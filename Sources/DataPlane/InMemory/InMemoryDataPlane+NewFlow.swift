@@ -8,8 +8,10 @@ import Services
 extension InMemoryDataPlane {
   /// Enters the packet's flow and says what becomes of the packet.
   func begin(_ arrival: Arrival) -> PacketFate {
-    if arrival.tuple.destination.isLinkScoped || isHostBusiness(arrival) { return PacketFate(.stack) }
+    if isLinkScoped(arrival) { return PacketFate(.stack) }
     guard isSourceValid(arrival) else { return PacketFate(.dropped(.sourceAddress)) }
+    if tables.isAbsentPod(arrival.tuple.destination) { return PacketFate(.dropped(.noEndpoint)) }
+    if isHostBusiness(arrival) { return PacketFate(.stack) }
     var flow = ModelledFlow(translated: arrival.tuple, input: arrival.input)
     switch balance(arrival, &flow) {
     case .none: return unserved(arrival).map { PacketFate($0) } ?? enter(arrival, flow, nil)
@@ -19,9 +21,17 @@ extension InMemoryDataPlane {
     }
   }
 
+  /// Multicast, broadcast and link-local traffic is the link's own business; but Linux routes IPv4's link-local
+  /// addresses like others.
+  private func isLinkScoped(_ arrival: Arrival) -> Bool {
+    let destination = arrival.tuple.destination
+    return destination.isLinkScoped && !(arrival.isFromPod && destination.isLinkLocal && destination.family == .ipv4)
+  }
+
   /// Flows between the host and others than its pods are not the data plane's to track.
   private func isHostBusiness(_ arrival: Arrival) -> Bool {
     if arrival.isFromPod || arrival.isThroughTunnel || tables.frontend(arrival.tuple) != nil { return false }
+    if tables.kind(arrival.tuple.source) == ADDRESS_LOCAL_POD { return false }
     let destination = arrival.tuple.destination
     switch tables.kind(destination) {
     case ADDRESS_UNKNOWN: return !tables.has(PREFIX_SERVICE, destination)
@@ -36,8 +46,9 @@ extension InMemoryDataPlane {
     switch arrival.origin {
     case .pod: return source.kind == ADDRESS_LOCAL_POD.rawValue && interface(inSlot: source.index) == arrival.input
     case .network, .tunnel:
-      return source.kind != ADDRESS_LOCAL_POD.rawValue && source.kind != ADDRESS_THIS_NODE.rawValue
-    case .host: return true
+      return !tables.isAbsentPod(arrival.tuple.source) && source.kind != ADDRESS_LOCAL_POD.rawValue
+        && source.kind != ADDRESS_THIS_NODE.rawValue
+    case .host: return !tables.isAbsentPod(arrival.tuple.source)
     }
   }
 

@@ -73,7 +73,8 @@ public final class InMemoryDataPlane: DataPlane {
     self.options = options
     self.random = random
     tables = InMemoryTables(podCapacity: options.podCapacity)
-    endpoints = EndpointTable(tables.endpoints, capacity: tables.endpoints.capacity)
+    endpoints = EndpointTable(
+      tables.endpoints, interfaces: tables.endpointInterfaces, capacity: tables.endpoints.capacity)
     addresses = AddressTable(tables.addresses)
     nodes = NodeTable(tables.nodes, capacity: tables.nodes.capacity)
     prefixes = PrefixTable(tables.prefixes)

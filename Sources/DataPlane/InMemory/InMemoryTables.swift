@@ -14,9 +14,11 @@ struct InMemoryTables {
   let prefixes = MemoryMap<ip_prefix, prefix_entry>(.lpmTrie, name: "prefixes", capacity: 1 << 16)
   let nodes = MemoryMap<UInt32, node>(.array, name: "nodes", capacity: 1 << 13)
   let endpoints: MemoryMap<UInt32, endpoint>
+  let endpointInterfaces: MemoryMap<UInt32, UInt32>
 
   init(podCapacity: Int) {
     endpoints = MemoryMap(.array, name: "endpoints", capacity: podCapacity + 1)
+    endpointInterfaces = MemoryMap(name: "endpoint_interfaces", capacity: podCapacity + 1)
   }
 
   var services: ServiceMaps {
@@ -36,6 +38,11 @@ extension InMemoryTables {
 
   func prefix(_ address: IPAddress) -> prefix_entry {
     found { () throws(BPFError) in try prefixes.get(ip_prefix(IPPrefix(address))) } ?? prefix_entry(flags: 0, node: 0)
+  }
+
+  /// Whether the address is of this node's own pod ranges, and no pod's.
+  func isAbsentPod(_ address: IPAddress) -> Bool {
+    has(PREFIX_LOCAL_POD, address) && kind(address) == ADDRESS_UNKNOWN
   }
 
   func has(_ flag: prefix_flag, _ address: IPAddress) -> Bool { prefix(address).flags & flag.rawValue != 0 }

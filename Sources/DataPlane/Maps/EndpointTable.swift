@@ -3,7 +3,8 @@ import CBPF
 import Model
 import Netlink
 
-/// Map `endpoints`: the pods of this node, each in a slot that flows refer to.
+/// Maps `endpoints` and `endpoint_interfaces`: the pods of this node, each in a slot that flows refer to, and which slot
+/// an interface leads to.
 final class EndpointTable {
   /// Where a pod is plugged in.
   struct Port: Hashable {
@@ -12,14 +13,18 @@ final class EndpointTable {
   }
 
   private let map: any MapStorage<UInt32, endpoint>
+  private let interfaceMap: any MapStorage<UInt32, UInt32>
   private let capacity: Int
   private(set) var slots: [NamespacedName: UInt32] = [:]
   private var ports: [UInt32: Port] = [:]
   /// Free slots, the longest unused first: a flow of a pod that is gone must not find another pod in its slot soon.
   private var free: [UInt32]
 
-  /// Slots of `map`, an array of `capacity` entries.
-  init(_ map: any MapStorage<UInt32, endpoint>, capacity: Int) {
+  /// Slots of `map`, an array of `capacity` entries; `interfaces` is as new.
+  init(
+    _ map: any MapStorage<UInt32, endpoint>, interfaces: any MapStorage<UInt32, UInt32>, capacity: Int
+  ) {
+    interfaceMap = interfaces
     // Slot 0 means "none".
     free = (1..<UInt32(capacity)).map(\.self)
     self.map = map
@@ -30,7 +35,7 @@ final class EndpointTable {
   func adopt() throws(BPFError) {
     for slot in free {
       if let entry = try map.get(slot), entry.ifindex != 0 {
-        ports[slot] = Port(interface: InterfaceIndex(entry.ifindex), mtu: entry.mtu)
+        try enter(Port(interface: InterfaceIndex(entry.ifindex), mtu: entry.mtu), in: slot)
       }
     }
   }
@@ -42,9 +47,21 @@ final class EndpointTable {
     slots[pod] = slot
     if ports[slot] != port {
       try map.set(slot, endpoint(ifindex: port.interface.rawValue, mtu: port.mtu))
-      ports[slot] = port
+      try forgetInterface(of: slot)
+      try enter(port, in: slot)
     }
     return slot
+  }
+
+  private func enter(_ port: Port, in slot: UInt32) throws(BPFError) {
+    try interfaceMap.set(port.interface.rawValue, slot)
+    ports[slot] = port
+  }
+
+  /// Unless the interface leads to another slot by now.
+  private func forgetInterface(of slot: UInt32) throws(BPFError) {
+    guard let interface = ports[slot]?.interface.rawValue, try interfaceMap.get(interface) == slot else { return }
+    try interfaceMap.remove(interface)
   }
 
   private func adopted(_ port: Port) -> UInt32? {
@@ -70,6 +87,7 @@ final class EndpointTable {
     let taken = Set(slots.values)
     for slot in ports.keys where !taken.contains(slot) {
       try map.set(slot, endpoint(ifindex: 0, mtu: 0))
+      try forgetInterface(of: slot)
       ports[slot] = nil
     }
   }

@@ -42,6 +42,7 @@ final class KernelDatapath: Sendable {
     let opening = try OpenObject(hexadecimal: BPFPrograms.tc, name: "tc")
     for map in ["flows", "expiries", "unconfirmed_flows", "affinity"] { try opening.resize(map: map, to: 1 << 10) }
     programs = try opening.load()
+    try OpenPolicy.program(programs)
     maps = try DatapathMaps(of: programs)
   }
 

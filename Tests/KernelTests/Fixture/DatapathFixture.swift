@@ -100,26 +100,48 @@ extension DatapathFixture {
   }
 }
 
+// MARK: - Policy
+
+extension DatapathFixture {
+  var policy: PolicyTables { datapath.policy }
+
+  /// Changes the node's settings.
+  func configure(_ change: (inout settings) -> Void) throws {
+    var settings = try datapath.settings.get(0) ?? CBPF.settings()
+    change(&settings)
+    try datapath.settings.set(0, settings)
+  }
+
+  /// Says that policies have changed.
+  func announcePolicyChange() throws { try configure { $0.policy_generation += 1 } }
+}
+
 // MARK: - Packets
 
 extension DatapathFixture {
   /// Runs the program of `place` on a packet there, and says what became of it.
   func send(
-    _ packet: [UInt8], at place: Place, mark: UInt32 = 0, segmentSize: UInt32 = 0, segments: UInt32 = 0
+    _ packet: [UInt8], at place: Place, mark: UInt32 = 0, segmentSize: UInt32 = 0, segments: UInt32 = 0,
+    through: Interface? = nil
   ) throws -> Outcome {
-    try sendAll([packet], at: place, mark: mark, segmentSize: segmentSize, segments: segments)[0]
+    try sendAll([packet], at: place, mark: mark, segmentSize: segmentSize, segments: segments, through: through)[0]
   }
 
   /// Runs the program of `place` on a packet there, and says what became of it.
-  func send(_ packet: PacketBuilder, at place: Place, mark: UInt32 = 0) throws -> Outcome {
-    try send(packet.bytes, at: place, mark: mark)
+  func send(
+    _ packet: PacketBuilder, at place: Place, mark: UInt32 = 0, through: Interface? = nil
+  ) throws -> Outcome {
+    try send(packet.bytes, at: place, mark: mark, through: through)
   }
 
-  /// Runs the program of `place` on each packet.
+  /// Runs the program of `place` on each packet. What the node's stack sends, it has received `through` an interface,
+  /// or comes from the node itself.
   func sendAll(
-    _ packets: [[UInt8]], at place: Place, mark: UInt32 = 0, segmentSize: UInt32 = 0, segments: UInt32 = 0
+    _ packets: [[UInt8]], at place: Place, mark: UInt32 = 0, segmentSize: UInt32 = 0, segments: UInt32 = 0,
+    through: Interface? = nil
   ) throws -> [Outcome] {
-    var context = SocketBufferContext(mark: mark, interface: interface(at: place).index)
+    var context = SocketBufferContext(
+      mark: mark, ingressInterface: through?.index ?? 0, interface: interface(at: place).index)
     (context.segmentSize, context.segments) = (segmentSize, segments)
     let given = context
     return try node.run {

@@ -14,9 +14,12 @@ struct FlowHalf: Equatable, Sendable {
     static let rewriteDestination = Flags(rawValue: UInt16(FLOW_REWRITE_DESTINATION.rawValue))
     static let toHost = Flags(rawValue: UInt16(FLOW_TO_HOST.rawValue))
     static let fin = Flags(rawValue: UInt16(FLOW_FIN.rawValue))
+    static let oneWay = Flags(rawValue: UInt16(FLOW_ONE_WAY.rawValue))
+    static let loopback = Flags(rawValue: UInt16(FLOW_LOOPBACK.rawValue))
+    static let fromHost = Flags(rawValue: UInt16(FLOW_FROM_HOST.rawValue))
 
     var description: String {
-      let names = ["opener", "source", "destination", "host", "fin"]
+      let names = ["opener", "source", "destination", "host", "fin", "one way", "loopback", "from host"]
       return names.enumerated().filter { rawValue & 1 << $0.offset != 0 }.map(\.element).joined(separator: "|")
     }
   }
@@ -37,6 +40,9 @@ struct FlowHalf: Equatable, Sendable {
   var service: UInt32
   var packets: UInt64
   var bytes: UInt64
+  var egressRule: UInt32
+  var ingressRule: UInt32
+  var policyGeneration: UInt32
 
   init(_ flow: flow, isConfirmed: Bool) {
     source = EndAddress(IPAddress(flow.source), UInt16(bigEndian: flow.source_port))
@@ -49,6 +55,9 @@ struct FlowHalf: Equatable, Sendable {
     service = flow.service
     packets = flow.packets
     bytes = flow.bytes
+    egressRule = flow.egress_rule
+    ingressRule = flow.ingress_rule
+    policyGeneration = flow.policy_generation
   }
 }
 

@@ -34,6 +34,7 @@ final class LoadedDatapath: Sendable {
   let fragments: LRUHashMap<fragment_key, fragment_ports>
   let settings: ArrayMap<settings>
   let counters: PerCPUArrayMap<counter_value>
+  let policy: PolicyTables
 
   private let podMTU: UInt32
   /// The namespace that holds the far ends of all interfaces.
@@ -63,6 +64,7 @@ final class LoadedDatapath: Sendable {
     backends = try MappedArray(programs.mapDescriptor(named: "backends"))
     prefixes = try LPMTrieMap(programs.mapDescriptor(named: "prefixes"))
     counters = try PerCPUArrayMap(programs.mapDescriptor(named: "counters"))
+    policy = try PolicyTables(programs)
     self.programs = programs
     try configureNode()
     try reset()
@@ -76,8 +78,10 @@ final class LoadedDatapath: Sendable {
     try remove(all: sourceRanges)
     try remove(all: addresses)
     try remove(all: fragments)
+    try remove(all: prefixes)
     try zeroCounters()
     try introduceParties()
+    try policy.reset()
   }
 
   func zeroCounters() throws(BPFError) {
@@ -96,6 +100,7 @@ final class LoadedDatapath: Sendable {
     try opening.select(programs: ["from_pod", "to_pod", "from_net", "to_net", "expire"])
     try opening.resize(map: "flows", to: options.flowCapacity)
     try opening.resize(map: "unconfirmed_flows", to: options.unconfirmedCapacity)
+    try PolicyTables.resize(opening)
     for map in ["backends", "maglev", "affinity"] { try opening.resize(map: map, to: 1 << 10) }
     try opening.setConstant("tick_nanoseconds", to: KernelTick.shared().nanoseconds)
     try opening.resize(map: "expiries", to: options.flowCapacity)

@@ -57,6 +57,7 @@ final class SocketNode {
     cgroup = try TemporaryCgroup()
     pins = try TemporaryBPFFilesystem()
     object = try OpenObject(hexadecimal: BPFPrograms.tc, name: "tc").load()
+    try PolicyTables.open(object)
     frontends = try HashMap(object.mapDescriptor(named: "frontends"))
     affinity = try LRUHashMap(object.mapDescriptor(named: "affinity"))
     backends = try MappedArray(object.mapDescriptor(named: "backends"))
