@@ -9,7 +9,7 @@ struct Measure {
   private static let parts: [(name: String, measure: @Sendable () throws -> Bool)] = [
     ("packet", EstablishedPacket.measure), ("connections", ConnectionRate.measure),
     ("sizes", ConnectionRate.measureSizes),
-    ("services", ServiceScale.measure), ("flows", FlowExpiryScale.measure),
+    ("services", ServiceScale.measure), ("flows", FlowExpiryScale.measure), ("policy", PolicyScale.measure),
   ]
 
   static func main() throws {
