@@ -96,6 +96,7 @@ let package = Package(
     .testTarget(
       name: "ClusterTests",
       dependencies: ["DataPlane", "Kubernetes", "Model", "Networking", "BPF", "BPFTesting"]),
+    .testTarget(name: "AgentTests", dependencies: ["martlet", "BPFTesting"]),
     .testTarget(name: "LoadTests", dependencies: ["DataPlane", "Model", "Networking", "BPF", "BPFTesting", "CBPF"]),
     .testTarget(
       name: "KernelTests",
