@@ -60,7 +60,7 @@ let package = Package(
     .target(
       name: "DataPlane",
       dependencies: [
-        "BPF", "BPFPrograms", "CBPF", "Model", "Netlink", "Networking", "Services",
+        "BPF", "BPFPrograms", "CBPF", "Model", "Netlink", "Networking", "Policy", "Services", "TableSupport",
         .product(name: "Logging", package: "swift-log"),
       ]),
     .target(

@@ -12,6 +12,7 @@
 #include "layout/conntrack.h"
 #include "layout/counter.h"
 #include "layout/endpoint.h"
+#include "layout/names.h"
 #include "layout/policy.h"
 #include "layout/service.h"
 #include "layout/settings.h"

@@ -31,3 +31,7 @@ _Static_assert(sizeof(struct host_endpoint) == 32, "host_endpoint");
 _Static_assert(sizeof(struct failsafe_key) == 24, "failsafe_key");
 _Static_assert(sizeof(struct allowed_source_key) == 24, "allowed_source_key");
 _Static_assert(sizeof(struct rule_name) == 296, "rule_name");
+_Static_assert(sizeof(struct pod_name) == 320, "pod_name");
+_Static_assert(sizeof(struct host_endpoint_name) == 256, "host_endpoint_name");
+_Static_assert(sizeof(struct policy_position) == 8, "policy_position");
+_Static_assert(sizeof(struct agent_record) == 4096, "agent_record");

@@ -2,6 +2,7 @@ import BPF
 import CBPF
 import Model
 import Services
+import TableSupport
 
 /// Map `service_names`: what tools call a service id.
 final class ServiceNames {
@@ -35,26 +36,14 @@ final class ServiceNames {
 extension service_name {
   init(_ name: ServicePortName) {
     self.init()
-    Self.copy(name.service.namespace, into: &namespace_name)
-    Self.copy(name.service.name, into: &service)
-    Self.copy(name.port, into: &port)
-  }
-
-  private static func copy<Field>(_ text: String, into field: inout Field) {
-    // SAFETY: the field is a fixed C array of bytes, and no more than its size less the final zero is written.
-    withUnsafeMutableBytes(of: &field) { bytes in
-      bytes.copyBytes(from: text.utf8.prefix(bytes.count - 1))
-    }
-  }
-
-  private static func text<Field>(_ field: Field) -> String {
-    // SAFETY: the field is a fixed C array of bytes, read within its size.
-    withUnsafeBytes(of: field) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+    LayoutText.write(name.service.namespace, into: &namespace_name)
+    LayoutText.write(name.service.name, into: &service)
+    LayoutText.write(name.port, into: &port)
   }
 
   /// "namespace/name", and the port's name behind a colon if it has one.
   var description: String {
-    let port = Self.text(port)
-    return "\(Self.text(namespace_name))/\(Self.text(service))\(port.isEmpty ? "" : ":\(port)")"
+    let port = LayoutText.read(port)
+    return "\(LayoutText.read(namespace_name))/\(LayoutText.read(service))\(port.isEmpty ? "" : ":\(port)")"
   }
 }

@@ -100,6 +100,7 @@ final class PolicySets {
   }
 
   private func enter(_ list: PolicyList?, _ number: UInt32, instead old: PolicyList?) {
+    report.changedSets.insert(number)
     for policy in Set(old?.tiers.flatMap(\.policies) ?? []) { setsByPolicy[policy]?.remove(number) }
     if let old { numbers[old] = nil }
     for policy in Set(list?.tiers.flatMap(\.policies) ?? []) { setsByPolicy[policy, default: []].insert(number) }
@@ -269,6 +270,9 @@ final class PolicySets {
 
   /// The rules of a set in order; `nil` if there is no such set, or it denies all.
   func rules(of number: UInt32) -> [CompiledRule]? { entries[number]?.body?.rulesInOrder }
+
+  /// The list of a set. `nil`: there is no such set.
+  func list(of number: UInt32) -> PolicyList? { entries[number]?.list }
 
   /// Free headers and sets.
   var free: (headers: Int, sets: Int) { (freeHeaders.count, freeSets.count) }

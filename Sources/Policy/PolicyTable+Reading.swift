@@ -22,6 +22,14 @@ extension PolicyTable {
     public let rules: [RuleReading]?
   }
 
+  /// A policy as a set has it.
+  public struct PolicyInSet: Hashable, Sendable {
+    /// The policy.
+    public let name: PolicyName
+    /// The name of its tier.
+    public let tier: String
+  }
+
   /// How full the tables are.
   public struct Usage: Hashable, Sendable {
     /// Words of vectors without a use.
@@ -46,6 +54,15 @@ extension PolicyTable {
     let set = setID(of: point)
     let rules = sets.rules(of: set)?.map { RuleReading(id: $0.id, name: $0.name, rule: $0.rule) }
     return PointReading(point: point, set: set, rules: rules)
+  }
+
+  /// The policies that a set is made of, with or without rules, in order of evaluation. Empty: there is no such set.
+  public func policies(of set: UInt32) -> [PolicyInSet] {
+    (sets.list(of: set)?.tiers ?? []).flatMap { part in
+      part.policies.compactMap { number in
+        catalog[number].map { PolicyInSet(name: $0.policy.name, tier: part.tier) }
+      }
+    }
   }
 
   /// How full the tables are.

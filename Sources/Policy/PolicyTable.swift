@@ -41,6 +41,8 @@ public final class PolicyTable {
     public var changesVerdicts = false
     /// The points of which ``PolicyTable/setID(of:)`` is another now.
     public var changedPoints: Set<PolicyPoint> = []
+    /// The sets of which ``PolicyTable/policies(of:)`` says something else now.
+    public var changedSets: Set<UInt32> = []
   }
 
   /// How long a program may hold what it has read.

@@ -1,5 +1,6 @@
 import CBPF
 import Model
+import TableSupport
 
 /// What people call a rule. Its id stands for this, for as long as the rule stays the same.
 public struct RuleName: Hashable, Sendable {
@@ -48,8 +49,8 @@ extension RuleName: CustomStringConvertible {
 extension RuleName {
   /// The name that an entry of map `rule_names` holds. `nil` if it is of no kind that there is.
   public init?(_ entry: rule_name) {
-    let (tier, kind) = (text(of: entry.tier), text(of: entry.kind))
-    let name = NamespacedName(namespace: text(of: entry.namespace_name), name: text(of: entry.name))
+    let (tier, kind) = (LayoutText.read(entry.tier), LayoutText.read(entry.kind))
+    let name = NamespacedName(namespace: LayoutText.read(entry.namespace_name), name: LayoutText.read(entry.name))
     let owner: Owner
     if kind == Self.profileKind {
       owner = .profile(name.name)
@@ -63,33 +64,24 @@ extension RuleName {
     self.init(owner, entry.egress == 1 ? .egress : .ingress, Int(entry.index))
   }
 
-  /// The entry of map `rule_names`. Names longer than it has room for are cut off.
-  func entry(action: UInt32) -> rule_name {
+  /// The entry of map `rule_names`, of a rule that does `action` (`enum policy_action`). Names longer than it has room for are cut off.
+  public func entry(action: UInt32) -> rule_name {
     var entry = rule_name()
     switch owner {
     case .policy(let policy, let tier):
-      set(tier, in: &entry.tier)
-      set(policy.kind.rawValue, in: &entry.kind)
-      set(policy.name.namespace, in: &entry.namespace_name)
-      set(policy.name.name, in: &entry.name)
+      LayoutText.write(tier, into: &entry.tier)
+      LayoutText.write(policy.kind.rawValue, into: &entry.kind)
+      LayoutText.write(policy.name.namespace, into: &entry.namespace_name)
+      LayoutText.write(policy.name.name, into: &entry.name)
     case .tierEnd(let tier):
-      set(tier, in: &entry.tier)
+      LayoutText.write(tier, into: &entry.tier)
     case .profile(let name):
-      set(Self.profileKind, in: &entry.kind)
-      set(name, in: &entry.name)
+      LayoutText.write(Self.profileKind, into: &entry.kind)
+      LayoutText.write(name, into: &entry.name)
     }
     entry.index = UInt32(index)
     entry.egress = direction == .egress ? 1 : 0
     entry.action = UInt8(action)
     return entry
   }
-}
-
-/// C's character arrays come to Swift as tuples.
-private func text<Bytes: BitwiseCopyable>(of bytes: Bytes) -> String {
-  withUnsafeBytes(of: bytes) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-}
-
-private func set<Bytes: BitwiseCopyable>(_ text: String, in bytes: inout Bytes) {
-  withUnsafeMutableBytes(of: &bytes) { $0.copyBytes(from: text.utf8.prefix($0.count)) }
 }
