@@ -46,6 +46,26 @@ struct AgentCommand: AsyncParsableCommand {
   var masqueradePools: PrefixList?
   @Option(help: "Reach pods of other nodes through a tunnel (vxlan) or by the kernel's routes (none).")
   var overlay = OverlayOption.none
+  @Flag(
+    help: "Give each node a host endpoint for all of its interfaces, which policies can select by the node's labels.")
+  var automaticHostEndpoints = false
+  @Option(
+    help: """
+      Ports of this node that no policy closes: PROTOCOL:PORT or PROTOCOL:CIDR:PORT, comma separated, or none.
+      """,
+    transform: FailsafePortList.init(parsing:))
+  var failsafeInbound = FailsafePortList(ports: FailsafePort.standardInbound)
+  @Option(
+    help: "Ports of others that this node reaches whatever policies say, likewise.",
+    transform: FailsafePortList.init(parsing:))
+  var failsafeOutbound = FailsafePortList(ports: FailsafePort.standardOutbound)
+  @Option(
+    help: """
+      What becomes of what pods send to their own node, once their policies allow it: drop, return (the policies of the \
+      node's host endpoints decide), accept, or automatic (drop if there is a host endpoint for the node that somebody \
+      has written).
+      """)
+  var workloadToHost = Configuration.WorkloadToHostAction.automatic
   @Option(help: "Port of /healthz and /livez; 0: no health checks, for services neither.")
   var healthPort = HealthServer.defaultPort
   @Option(help: "trace, debug, info, notice, warning or error.") var logLevel = Logger.Level.info
@@ -56,6 +76,10 @@ struct AgentCommand: AsyncParsableCommand {
     configuration.serviceCIDRs = serviceCIDRs.prefixes
     configuration.nodePortAddresses = nodePortAddresses.value
     configuration.defaultForwarding = forwarding.value
+    configuration.automaticHostEndpoints = automaticHostEndpoints
+    configuration.failsafeInbound = failsafeInbound.ports
+    configuration.failsafeOutbound = failsafeOutbound.ports
+    configuration.workloadToHostAction = workloadToHost
     var options = BPFDataPlane.Options(configuration: configuration, pins: data.pins, interfaces: interfaces)
     options.masqueradePools = masqueradePools?.prefixes
     options.directReturnExclusions = directReturnExclusions.prefixes
@@ -113,6 +137,19 @@ struct NodePortAddressesOption: ExpressibleByArgument {
   }
 
   var defaultValueDescription: String { "all" }
+}
+
+extension Configuration.WorkloadToHostAction: ExpressibleByArgument {}
+
+/// `--failsafe-inbound`, `--failsafe-outbound`
+struct FailsafePortList: CustomStringConvertible {
+  let ports: [FailsafePort]
+
+  init(ports: [FailsafePort]) { self.ports = ports }
+
+  init(parsing text: String) throws { ports = try FailsafePort.list(parsing: text) }
+
+  var description: String { ports.isEmpty ? "none" : ports.map(\.description).joined(separator: ",") }
 }
 
 /// `A,B` on the command line.

@@ -60,6 +60,8 @@ public final class BPFDataPlane: DataPlane {
   public let options: Options
   /// The maps that the programs read, for inspection.
   public let maps: DatapathMaps
+  /// Likewise, of policy.
+  public let policyMaps: DatapathPolicyMaps
 
   private let netlink: NetlinkSocket
   private let attachments: InterfaceAttachments
@@ -68,6 +70,7 @@ public final class BPFDataPlane: DataPlane {
   private let nodes: NodeTable
   private let prefixes: PrefixTable
   let services: ServiceTable
+  private let policy: NodePolicy
   private let names: ServiceNames
   private let cleaner: FlowCleaner
   private let expirer: FlowExpirer
@@ -90,12 +93,14 @@ public final class BPFDataPlane: DataPlane {
     lock = try PinLock(options.pins)
     tookOver = options.pins.isInUse
     let object = try Self.load(options)
-    try OpenPolicy.program(object)
     if case .unavailable(let feature) = Probe.tcx.result {
       throw BPFError(
         .unsupported, operation: "start", object: "data plane", errno: EOPNOTSUPP, hint: "it needs \(feature)")
     }
     maps = try DatapathMaps(of: object)
+    policyMaps = try DatapathPolicyMaps(of: object)
+    policy = NodePolicy(NodePolicyMaps(policyMaps), options.configuration, names: policyMaps.names)
+    try policy.enterFailsafes()
     netlink = try NetlinkSocket()
     try Self.checkInterfaces(options.interfaces, netlink)
     let programs = try DatapathPrograms(of: object)
@@ -164,22 +169,30 @@ public final class BPFDataPlane: DataPlane {
   // MARK: - DataPlane
 
   /// Programs the complete state, and attaches to the interfaces.
+  ///
+  /// Policies come first: the programs bring new tables of them, which are filled before any packet is judged by them.
   public func start(with state: ClusterState) -> [DataPlaneProblem] {
     let changes = self.state.changes(to: state)
     self.state = state
     var problems = reporting("addresses of this node") { ownAddresses = try HostNetwork(netlink).ownAddresses }
+    problems += policy.apply(changes, in: state)
     problems += services.apply(withOwnAddresses(changes)).problems.map(DataPlaneProblem.init)
     if tookOver { problems += finish(services.finishAdoption()) }
     problems += updateNames(changes)
     problems += updateNode()
     attachments.removeStale()
+    // Flows that a former agent's policies have let through are judged by these, now that its programs are gone.
+    problems += judgeAgain()
+    problems += reporting("pins of policies") { try policyMaps.pin(under: options.pins) }
     return problems
   }
 
   /// Programs what `changes` change.
   public func apply(_ changes: [StateChange]) -> [DataPlaneProblem] {
     for change in changes { state.apply(change) }
-    var problems = finish(services.apply(withOwnAddresses(changes)))
+    var problems = policy.apply(changes, in: state)
+    problems += judgeAgainIfNeeded()
+    problems += finish(services.apply(withOwnAddresses(changes)))
     problems += updateNames(changes)
     if changes.contains(where: \.concernsNode) { problems += updateNode() }
     return problems
@@ -195,7 +208,8 @@ public final class BPFDataPlane: DataPlane {
   /// Ends flows that have been idle for too long, and recycles what no packet can be using any more; call it every
   /// second or so.
   public func reclaim() -> [DataPlaneProblem] {
-    let problems = reporting("flows that are due") { try expirer.expire() }
+    var problems = reporting("flows that are due") { try expirer.expire() }
+    problems += policy.reclaim() + judgeAgainIfNeeded()
     return problems + (services.needsReclaim ? finish(services.reclaim(now: .now)) : [])
   }
 
@@ -209,6 +223,17 @@ public final class BPFDataPlane: DataPlane {
     let count = try pins.removeAll()
     try Tunnel.remove(NetlinkSocket())
     return count
+  }
+
+  // MARK: - Policies
+
+  private func judgeAgainIfNeeded() -> [DataPlaneProblem] { policy.takeChange() ? judgeAgain() : [] }
+
+  /// Has each flow judged by the policies as they are now when its next packet comes.
+  private func judgeAgain() -> [DataPlaneProblem] {
+    _ = policy.takeChange()
+    settings.policy_generation &+= 1
+    return updateSettings()
   }
 
   // MARK: - Services
@@ -258,13 +283,21 @@ public final class BPFDataPlane: DataPlane {
         DataPlaneProblem("interface \($0)", "there is none of that name: correct --interface, or create it")
       }
       let mtu = network.compactMap { host.links[$0]?.mtu }.min() ?? 1_500
+      var plugged: [NamespacedName: UInt32] = [:]
+      problems += try plugPods(host, network, &plugged)
+      problems += policy.assign(plugged)
+      problems += policy.protect(host.links, host.addresses)
       problems += updateTunnel(mtu: mtu)
       problems += try updateForwarding(host)
       problems += updateSettings()
       problems += attach(.net, to: network)
       problems += attach(.host, to: [.loopback])
+      problems += attach(.pod, to: endpoints.interfaces(of: plugged.values))
       problems += updateCluster(mtu: mtu)
-      problems += try updatePods(host, network)
+      problems += addresses.replace(
+        with: cluster.addresses(ownAddresses: host.ownAddresses, slots: plugged), restoring: services)
+      problems += removePods(exceptFor: Set(plugged.keys), network)
+      problems += judgeAgainIfNeeded()
       problems += updateOwnAddresses(host)
     } catch {
       problems.append(DataPlaneProblem("node \(options.configuration.nodeName)", "\(error)"))
@@ -307,26 +340,23 @@ public final class BPFDataPlane: DataPlane {
 
   private func updateSettings() -> [DataPlaneProblem] {
     cluster.describeNode(in: &settings, usesOverlay: options.usesOverlay)
+    settings.workload_to_host = policy.workloadToHost.rawValue
     return reporting("settings") { try maps.settings.set(0, settings) }
   }
 
-  /// Pods first get their programs, then a slot, then their addresses: from the first packet that finds a pod there is
-  /// somebody to deliver it.
-  private func updatePods(_ host: HostNetwork, _ network: Set<InterfaceIndex>) throws -> [DataPlaneProblem] {
+  /// Finds where pods are plugged in and gives each a slot. Then come their policies, their programs and at last their
+  /// addresses: from the first packet that finds a pod there is somebody to judge it and somebody to deliver it.
+  private func plugPods(
+    _ host: HostNetwork, _ network: Set<InterfaceIndex>, _ plugged: inout [NamespacedName: UInt32]
+  ) throws -> [DataPlaneProblem] {
     var problems: [DataPlaneProblem] = []
-    var plugged: [NamespacedName: UInt32] = [:]
     var leftAlone: Set<UInt32> = []
     for pod in cluster.localPods {
       guard let port = try host.port(of: pod, excluding: network) else { continue }
       if !pod.usesConnectTimeBalancing { leftAlone.insert(port.interface.rawValue) }
-      problems += attach(.pod, to: [port.interface])
       problems += reporting("pod \(pod.name)") { plugged[pod.name] = try endpoints.assign(pod.name, to: port) }
     }
-    problems += addresses.replace(
-      with: cluster.addresses(ownAddresses: host.ownAddresses, slots: plugged), restoring: services)
-    problems += reporting("connect-time balancing") { try sockets?.leaveAlone(leftAlone) }
-    problems += removePods(exceptFor: Set(plugged.keys), network)
-    return problems
+    return problems + reporting("connect-time balancing") { try sockets?.leaveAlone(leftAlone) }
   }
 
   private func removePods(
@@ -335,6 +365,7 @@ public final class BPFDataPlane: DataPlane {
     let gone = Set(endpoints.slots.filter { !plugged.contains($0.key) }.values)
     return reporting("pods that are gone") {
       try endpoints.keep(only: plugged)
+      policy.release(gone)
       let kept = endpoints.interfaces.union(network).union([.loopback, InterfaceIndex(settings.tunnel_ifindex)])
       for interface in attachments.roles.keys where !kept.contains(interface) { attachments.detach(from: interface) }
       try cleaner.forget(FlowCleaner.Selection(slots: gone))
@@ -360,12 +391,11 @@ extension ServiceMaps {
 }
 
 extension StateChange {
-  /// Whether it is about pods or nodes rather than services.
+  /// Whether it is about what is on nodes rather than services and policies.
   var concernsNode: Bool {
     switch key {
-    case .node, .workload: true
-    case .namespace, .endpointSlice, .service, .serviceRange, .serviceAccount, .profile, .tier, .networkSet,
-      .hostEndpoint, .policy:
+    case .node, .workload, .hostEndpoint: true
+    case .namespace, .endpointSlice, .service, .serviceRange, .serviceAccount, .profile, .tier, .networkSet, .policy:
       false
     }
   }

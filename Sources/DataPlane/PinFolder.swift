@@ -25,6 +25,14 @@ public struct PinFolder: Hashable, Sendable {
 
   func link(_ program: String, on interface: InterfaceIndex) -> String { "\(links)/\(program)_\(interface)" }
 
+  /// Pins `map` as `name`, in one step in place of whatever has been pinned there.
+  func replace(_ map: borrowing some KernelMap & ~Copyable, as name: String) throws(BPFError) {
+    let (fresh, path) = (self.map(name + "_new"), self.map(name))
+    if access(fresh, F_OK) == 0 { try BPFFileSystem.unpin(fresh) }
+    try map.pin(at: fresh)
+    guard rename(fresh, path) == 0 else { throw failure("pin", path, errno) }
+  }
+
   /// The interface that a link's file name speaks of.
   static func interface(ofLink name: String) -> InterfaceIndex? {
     name.lastIndex(of: "_").flatMap { UInt32(name[name.index(after: $0)...]) }.map { InterfaceIndex($0) }

@@ -111,7 +111,7 @@ extension KernelDatapath.Result {
     case .dropped(let reason): code == (reason.isAnswered ? Self.redirect : Self.shot) && drops == [reason.name]
     case .refused: code == Self.redirect && counters.contains("refused") && drops.isEmpty && flow == nil
     case .stack: code == Self.unspecified && !isDecided && flow == nil && drops.isEmpty
-    case .host: code == Self.unspecified && flowHas(FLOW_TO_HOST)
+    case .host: (code == Self.unspecified || code == Self.redirect) && flowHas(FLOW_TO_HOST)
     case .pod(let name): goesOn && flow?.endpoint == dataPlane.slot(of: name)
     case .network: goesOn && !flowHas(FLOW_TO_HOST) && flow?.endpoint == 0 && flow?.tunnel_node == 0
     case .tunnel(let name): code == Self.redirect && flow?.tunnel_node == dataPlane.tunnelNumber(name)

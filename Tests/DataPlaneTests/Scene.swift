@@ -60,7 +60,9 @@ enum Scene {
   }
 
   private static func pod(_ name: NamespacedName, _ party: Party, on node: String) -> Workload {
-    Workload(name: name, node: node, addresses: AddressFamily.allCases.map { address(party, $0) })
+    Workload(
+      name: name, node: node, addresses: AddressFamily.allCases.map { address(party, $0) },
+      labels: ["pod": name.name], ports: [Workload.Port(name: "http", port: 8080)])
   }
 
   /// Service `web`: port 80, node port 30080, an external IP.

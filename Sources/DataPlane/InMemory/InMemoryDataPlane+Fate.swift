@@ -20,8 +20,12 @@ extension InMemoryDataPlane {
       // The sender has moved.
       flows.remove(packet.tuple)
     }
+    let admission = judgeAgain(packet.tuple)
+    if let admission, let fate = denied(arrival, admission) { return fate }
     if flows[packet.tuple] != nil, flows.advance(packet), let flow = flows[packet.tuple] {
-      return PacketFate(forward(arrival, by: flow), by: flow)
+      var fate = PacketFate(forward(arrival, by: flow), by: flow)
+      fate.judgements = admission?.judgements ?? []
+      return fate
     }
     return begin(arrival)
   }
@@ -74,6 +78,14 @@ extension InMemoryDataPlane {
     if arrival.origin == .host && arrival.tuple.source.isLoopback { return .stack }
     if case .icmp(.linkControl) = arrival.packet.transport, arrival.family == .ipv6 { return .stack }
     return nil
+  }
+
+  /// What becomes of a packet whose flow policies do not admit; `nil` if they do.
+  func denied(_ arrival: Arrival, _ admission: Admission) -> PacketFate? {
+    guard let denial = admission.denial else { return nil }
+    var fate = PacketFate(admission.isAnswered ? arrival.packet.refusal : .dropped(denial))
+    fate.judgements = admission.judgements
+    return fate
   }
 
   /// Sends a packet of a known flow on its way.

@@ -12,7 +12,8 @@ extension InMemoryDataPlane {
     guard isSourceValid(arrival) else { return PacketFate(.dropped(.sourceAddress)) }
     if tables.isAbsentPod(arrival.tuple.destination) { return PacketFate(.dropped(.noEndpoint)) }
     if isHostBusiness(arrival) { return PacketFate(.stack) }
-    var flow = ModelledFlow(translated: arrival.tuple, input: arrival.input)
+    var flow = ModelledFlow(
+      translated: arrival.tuple, isFromHost: arrival.origin == .host, input: arrival.input, generation: generation)
     switch balance(arrival, &flow) {
     case .none: return unserved(arrival).map { PacketFate($0) } ?? enter(arrival, flow, nil)
     case .chosen(let choice): return enter(arrival, flow, choice)
@@ -131,15 +132,21 @@ extension InMemoryDataPlane {
     }
     var flow = drafted
     aim(arrival, &flow)
-    guard settleSourcePort(arrival.tuple, &flow) else { return PacketFate(.dropped(.portExhausted)) }
     let source = tables.address(arrival.tuple.source)
+    let opener = source.kind == ADDRESS_LOCAL_POD.rawValue ? source.index : 0
+    let service = choice.flatMap { services.port(withID: $0.frontend.service) }
+    let admission = admit(arrival.tuple, flow, opener: opener)
+    if var fate = denied(arrival, admission) {
+      (fate.service, fate.candidates) = (service, choice?.candidates ?? [])
+      return fate
+    }
+    guard settleSourcePort(arrival.tuple, &flow) else { return PacketFate(.dropped(.portExhausted)) }
     let reply = flow.reply(
-      to: arrival.tuple, openerEndpoint: source.kind == ADDRESS_LOCAL_POD.rawValue ? source.index : 0,
-      input: replyInput(flow), tunnelNode: replyTunnel(arrival, choice))
+      to: arrival.tuple, openerEndpoint: opener, input: replyInput(flow), tunnelNode: replyTunnel(arrival, choice))
     flows.enter(arrival.tuple, flow, reply: reply)
     var fate = PacketFate(forward(arrival, by: flow), by: flow)
-    fate.service = choice.flatMap { services.port(withID: $0.frontend.service) }
-    fate.candidates = choice?.candidates ?? []
+    (fate.service, fate.candidates) = (service, choice?.candidates ?? [])
+    fate.judgements = admission.judgements
     return fate
   }
 

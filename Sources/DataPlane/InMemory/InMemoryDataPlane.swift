@@ -48,6 +48,7 @@ public final class InMemoryDataPlane: DataPlane {
 
   let tables: InMemoryTables
   let services: ServiceTable
+  let policy: NodePolicy
   private let endpoints: EndpointTable
   private let addresses: AddressTable
   private let nodes: NodeTable
@@ -55,6 +56,8 @@ public final class InMemoryDataPlane: DataPlane {
 
   private(set) var state = ClusterState()
   private(set) var settings = CBPF.settings()
+  /// Moves whenever policies change.
+  private(set) var generation = 0
   var random: any RandomNumberGenerator
   var flows = ModelledFlows()
   /// Time since the beginning.
@@ -78,6 +81,7 @@ public final class InMemoryDataPlane: DataPlane {
     addresses = AddressTable(tables.addresses)
     nodes = NodeTable(tables.nodes, capacity: tables.nodes.capacity)
     prefixes = PrefixTable(tables.prefixes)
+    policy = NodePolicy(.inMemory(podCapacity: options.podCapacity), options.configuration)
     services = try ServiceTable(maps: tables.services, configuration: options.configuration, nodes: nodes.numbers)
   }
 
@@ -89,10 +93,12 @@ public final class InMemoryDataPlane: DataPlane {
   /// Takes what `changes` change.
   public func apply(_ changes: [StateChange]) -> [DataPlaneProblem] {
     for change in changes { state.apply(change) }
+    var problems = policy.apply(changes, in: state)
     let outcome = services.apply(changes)
     flows.remove(FlowCleaner.Selection(outcome))
-    var problems = outcome.problems.map(DataPlaneProblem.init)
+    problems += outcome.problems.map(DataPlaneProblem.init)
     if changes.contains(where: \.concernsNode) { problems += updateNode() }
+    if policy.takeChange() { generation += 1 }
     return problems
   }
 
@@ -118,6 +124,7 @@ public final class InMemoryDataPlane: DataPlane {
 
   private func updateNode() -> [DataPlaneProblem] {
     cluster.describeNode(in: &settings, usesOverlay: options.usesOverlay)
+    settings.workload_to_host = policy.workloadToHost.rawValue
     var problems = reporting("other nodes") {
       try nodes.update(cluster.otherNodes) { UInt32(Tunnel.innerMTU(1_500, $0)) }
       try prefixes.replace(
@@ -130,6 +137,7 @@ public final class InMemoryDataPlane: DataPlane {
         plugged[pod.name] = try endpoints.assign(pod.name, to: port(of: pod.name))
       }
     }
+    problems += policy.assign(plugged)
     problems += addresses.replace(with: cluster.addresses(slots: plugged), restoring: services)
     problems += removePods(exceptFor: Set(plugged.keys))
     return problems
@@ -147,7 +155,10 @@ public final class InMemoryDataPlane: DataPlane {
     let gone = Set(endpoints.slots.filter { !plugged.contains($0.key) }.values)
     ports = ports.filter { plugged.contains($0.key) }
     flows.remove(FlowCleaner.Selection(slots: gone))
-    return reporting("pods that are gone") { try endpoints.keep(only: plugged) }
+    return reporting("pods that are gone") {
+      try endpoints.keep(only: plugged)
+      policy.release(gone)
+    }
   }
 
   // MARK: - What the datapath sees

@@ -14,6 +14,8 @@ struct ModelledFlow {
   var translated: FlowTuple
   var isOpener = true
   var isToHost = false
+  /// Opener's half: the host itself opened it.
+  var isFromHost = false
   var sawFIN = false
   var state = State.new
   /// The slot of the pod that receives; 0: none.
@@ -24,6 +26,8 @@ struct ModelledFlow {
   var tunnelNode: UInt32 = 0
   /// The id of the service port that chose its backend; 0: none.
   var service: UInt32 = 0
+  /// Of the policies that have judged it.
+  var generation = 0
 
   /// The key of the other half.
   var partner: FlowTuple { translated.reversed }
@@ -37,7 +41,7 @@ struct ModelledFlow {
   func reply(to opener: FlowTuple, openerEndpoint: UInt32, input: InterfaceIndex, tunnelNode: UInt32) -> ModelledFlow {
     ModelledFlow(
       translated: opener.reversed, isOpener: false, isToHost: self.input == Self.host, endpoint: openerEndpoint,
-      input: input, tunnelNode: tunnelNode, service: service)
+      input: input, tunnelNode: tunnelNode, service: service, generation: generation)
   }
 }
 
@@ -55,6 +59,13 @@ struct ModelledFlows {
 
   mutating func remove(_ tuple: FlowTuple) {
     if let flow = halves.removeValue(forKey: tuple) { halves[flow.partner] = nil }
+  }
+
+  /// Records in both halves that policies of `generation` have judged them.
+  mutating func stamp(_ tuple: FlowTuple, generation: Int) {
+    guard let partner = halves[tuple]?.partner else { return }
+    halves[tuple]?.generation = generation
+    halves[partner]?.generation = generation
   }
 
   mutating func remove(_ selection: FlowCleaner.Selection) {

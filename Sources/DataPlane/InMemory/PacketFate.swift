@@ -13,6 +13,9 @@ public struct PacketFate: Hashable, Sendable {
   public var service: ServicePortName?
   /// The backends that the service could have chosen for it; empty if no service chose.
   public var candidates: [Backend]
+  /// What policies said of it, in the order in which they were asked, if they were: of a flow's first packet, and of the
+  /// first after they have changed.
+  public var judgements: [PolicyJudgement] = []
 
   init(
     _ verdict: Verdict, forwarded: FlowTuple? = nil, service: ServicePortName? = nil, candidates: [Backend] = []
@@ -33,7 +36,8 @@ public struct PacketFate: Hashable, Sendable {
     case network
     /// It goes through the tunnel to the node of that name.
     case tunnel(String)
-    /// The sender is told that nobody serves there: by a reset (TCP), or by an ICMP "port unreachable".
+    /// The sender is told that nobody serves there, or that a policy rejects it: by a reset (TCP), or by an ICMP "port
+    /// unreachable".
     case refused
     /// It is gone, and counted. See ``DropReason/isAnswered``.
     case dropped(DropReason)
@@ -89,6 +93,12 @@ public struct DropReason: Hashable, Sendable, CustomStringConvertible {
   public static let noRoute = DropReason(COUNTER_DROP_NO_ROUTE)
   /// Through the tunnel, from no node of the cluster.
   public static let tunnelSource = DropReason(COUNTER_DROP_TUNNEL_SOURCE)
+  /// The sending pod's policies deny it.
+  public static let policyEgress = DropReason(COUNTER_DROP_POLICY_EGRESS)
+  /// The receiving pod's policies deny it.
+  public static let policyIngress = DropReason(COUNTER_DROP_POLICY_INGRESS)
+  /// From a pod to its own node, which takes nothing from pods.
+  public static let workloadToHost = DropReason(COUNTER_DROP_WORKLOAD_TO_HOST)
   /// For a pod that is gone.
   public static let noEndpoint = DropReason(COUNTER_DROP_NO_ENDPOINT)
 }

@@ -61,15 +61,23 @@ public final class DatapathMaps: Sendable {
 
   /// The maps of an object that has just been loaded.
   convenience init(of object: borrowing Object) throws(BPFError) {
-    // A borrowed value cannot be captured, so the descriptors are taken first.
+    let descriptors = try Self.descriptors(of: object)
+    try self.init { name throws(BPFError) in try Self.descriptor(of: name, among: descriptors) }
+  }
+
+  /// The descriptors of an object's maps: a borrowed value cannot be captured.
+  static func descriptors(of object: borrowing Object) throws(BPFError) -> [String: Box] {
     var descriptors: [String: Box] = [:]
     for name in object.mapNames { descriptors[name] = Box(try object.mapDescriptor(named: name)) }
-    try self.init { name throws(BPFError) in
-      guard let box = descriptors[name] else {
-        throw BPFError(.notFound, operation: "find", object: "map \(name) of the datapath")
-      }
-      return try box.descriptor.duplicate()
+    return descriptors
+  }
+
+  /// One of `descriptors`, for whoever asks to keep.
+  static func descriptor(of name: String, among descriptors: [String: Box]) throws(BPFError) -> FileDescriptor {
+    guard let box = descriptors[name] else {
+      throw BPFError(.notFound, operation: "find", object: "map \(name) of the datapath")
     }
+    return try box.descriptor.duplicate()
   }
 
   /// The maps that a data plane has pinned under `pins`, whether or not its agent runs. For inspection.
@@ -79,8 +87,9 @@ public final class DatapathMaps: Sendable {
     }
   }
 
-  private final class Box {
-    let descriptor: FileDescriptor
-    init(_ descriptor: consuming FileDescriptor) { self.descriptor = descriptor }
+  /// A descriptor that a dictionary can hold.
+  final class Box {
+    fileprivate let descriptor: FileDescriptor
+    fileprivate init(_ descriptor: consuming FileDescriptor) { self.descriptor = descriptor }
   }
 }

@@ -93,5 +93,10 @@ final class EndpointTable {
   }
 
   /// The interfaces of all pods.
-  var interfaces: Set<InterfaceIndex> { Set(slots.values.compactMap { ports[$0]?.interface }) }
+  var interfaces: Set<InterfaceIndex> { interfaces(of: slots.values) }
+
+  /// The interfaces of the pods in `slots`.
+  func interfaces(of slots: some Sequence<UInt32>) -> Set<InterfaceIndex> {
+    Set(slots.compactMap { ports[$0]?.interface })
+  }
 }

@@ -11,7 +11,9 @@ import Testing
 
 /// The datapath's programs with maps of their own, attached to nothing, in a namespace with an interface for each of
 /// this node's pods and one to the network. Its tables are filled from those of an ``InMemoryDataPlane``.
-final class KernelDatapath: Sendable {
+///
+/// SAFETY: `policy` and `state` belong to ``copy(_:)``, of which a test makes one call at a time.
+final class KernelDatapath: @unchecked Sendable {
   /// What a program did with a packet.
   struct Result {
     var code: UInt32
@@ -30,6 +32,8 @@ final class KernelDatapath: Sendable {
   private let pods: [NamespacedName: Interface]
   private let programs: Object
   private let maps: DatapathMaps
+  private let policy: NodePolicy
+  private var state = ClusterState()
 
   init() throws {
     namespace = try NetworkNamespace()
@@ -42,8 +46,8 @@ final class KernelDatapath: Sendable {
     let opening = try OpenObject(hexadecimal: BPFPrograms.tc, name: "tc")
     for map in ["flows", "expiries", "unconfirmed_flows", "affinity"] { try opening.resize(map: map, to: 1 << 10) }
     programs = try opening.load()
-    try OpenPolicy.program(programs)
     maps = try DatapathMaps(of: programs)
+    policy = NodePolicy(NodePolicyMaps(try DatapathPolicyMaps(of: programs)), Scene.configuration)
   }
 
   // MARK: - Tables
@@ -62,9 +66,19 @@ final class KernelDatapath: Sendable {
       guard let slot = dataPlane.slot(of: name) else { continue }
       try maps.endpoints.set(slot, endpoint(ifindex: interface.index, mtu: 1_500))
     }
+    try copyPolicies(dataPlane)
     var settings = dataPlane.settings
     settings.tunnel_ifindex = network.index
     try maps.settings.set(0, settings)
+  }
+
+  /// Judges by the same policies, compiled once more.
+  private func copyPolicies(_ dataPlane: InMemoryDataPlane) throws {
+    try #require(policy.apply(state.changes(to: dataPlane.state), in: dataPlane.state) == [])
+    _ = policy.reclaim()
+    state = dataPlane.state
+    let slots = pods.keys.compactMap { name in dataPlane.slot(of: name).map { (name, $0) } }
+    try #require(policy.assign(Dictionary(uniqueKeysWithValues: slots)) == [])
   }
 
   private static func copy<Key, Value>(

@@ -34,7 +34,41 @@ struct RandomCluster {
     if chance(30) { service.sessionAffinity = .clientIP(timeout: 60) }
     if chance(50) { restrict(&service) }
     let endpoints: [Scene.Party] = [.a, .b, .c, .world].filter { _ in chance(50) }
-    return Scene.cluster.with([.service(service)] + Scene.slices(endpoints, number))
+    return Scene.cluster.with([.service(service)] + Scene.slices(endpoints, number) + policies())
+  }
+
+  /// A few policies for a few pods, in a tier of their own or in the usual one.
+  private mutating func policies() -> [Resource] {
+    let tier = Tier(name: "first", order: 1, end: pick([.pass, .deny]))
+    let count = pick([0, 0, 1, 2, 3])
+    return [.tier(tier)]
+      + (0..<count).map { index in
+        var policy = Policy(
+          name: PolicyName(.globalNetworkPolicy, NamespacedName(namespace: "", name: "policy-\(index)")),
+          tier: chance(30) ? tier.name : Tier.standard.name, order: Double(index),
+          subject: Policy.Subject(selector(), workloadsOnly: true),
+          directions: pick([[.ingress], [.egress], [.ingress, .egress]]))
+        policy.ingress = (0..<pick([0, 1, 2])).map { _ in rule() }
+        policy.egress = (0..<pick([0, 1, 2])).map { _ in rule() }
+        policy.rejects = chance(20)
+        return .policy(policy)
+      }
+  }
+
+  private mutating func selector() -> Selector { pick([.all, .equals("pod", "a"), .equals("pod", "b")]) }
+
+  private mutating func rule() -> PolicyRule {
+    var rule = PolicyRule(pick([.allow, .allow, .deny, .pass, .log]))
+    if chance(40) { rule.protocol = pick([.tcp, .udp, .sctp]) }
+    if chance(30) { rule.source.selector = selector() }
+    if chance(30) {
+      let party = pick(Scene.Party.allCases)
+      rule.source.prefixes = AddressFamily.allCases.map { IPPrefix(Scene.address(party, $0)) }
+    }
+    if rule.protocol != nil && chance(40) {
+      rule.destination.ports = [pick([.named("http"), .range(PortRange(8080)), .range(PortRange(80))])]
+    }
+    return rule
   }
 
   /// Serves at the address of a load balancer, to whom half of the time does not include the world.
