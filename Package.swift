@@ -100,7 +100,10 @@ let package = Package(
     .testTarget(name: "LoadTests", dependencies: ["DataPlane", "Model", "Networking", "BPF", "BPFTesting", "CBPF"]),
     .testTarget(
       name: "KernelTests",
-      dependencies: ["DataPlane", "Services", "Model", "Networking", "BPF", "BPFPrograms", "BPFTesting", "CBPF"]),
+      dependencies: [
+        "DataPlane", "Services", "Policy", "PolicyTesting", "Model", "Networking", "BPF", "BPFPrograms", "BPFTesting",
+        "CBPF",
+      ]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -95,14 +95,24 @@ static __always_inline struct flow *find_flow(const struct flow_tuple *tuple)
 	return flow ? flow : bpf_map_lookup_elem(&unconfirmed_flows, tuple);
 }
 
-static __always_inline void remove_flow(const struct flow_tuple *tuple, const struct flow *flow)
+static __always_inline void remove_halves(const struct flow_tuple *tuple, const struct flow_tuple *partner)
 {
-	struct flow_tuple partner = partner_tuple(tuple, flow);
-
 	bpf_map_delete_elem(&flows, tuple);
-	bpf_map_delete_elem(&flows, &partner);
+	bpf_map_delete_elem(&flows, partner);
 	bpf_map_delete_elem(&unconfirmed_flows, tuple);
-	bpf_map_delete_elem(&unconfirmed_flows, &partner);
+	bpf_map_delete_elem(&unconfirmed_flows, partner);
+}
+
+/* Removes both halves of a flow. Global, to keep the other half's key out of its callers' stacks. */
+__noinline int remove_flow(const struct flow_tuple *tuple, const struct flow *flow)
+{
+	struct flow_tuple partner;
+
+	if (!tuple || !flow)
+		return -1;
+	partner = partner_tuple(tuple, flow);
+	remove_halves(tuple, &partner);
+	return 0;
 }
 
 static __always_inline bool is_idle(const struct flow_tuple *tuple, const struct flow *flow)

@@ -3,6 +3,7 @@
 #ifndef MARTLET_FORWARD_H
 #define MARTLET_FORWARD_H
 
+#include "admission.h"
 #include "flow.h"
 #include "forward_errors.h"
 #include "rewrite.h"
@@ -70,11 +71,15 @@ __noinline int route_flow(struct __sk_buff *skb, const struct packet *packet, st
 	struct bpf_fib_lookup route = {};
 	struct bpf_redir_neigh hop = {};
 	long result;
+	int denied;
 
 	if (!packet || !flow)
 		return drop(skb, COUNTER_DROP_NO_ROUTE);
 	fill_route_query(&route, skb, packet, flow);
 	result = bpf_fib_lookup(skb, &route, sizeof(route), 0);
+	denied = admit_exit(&packet->tuple, flow, result < 0 ? skb->ifindex : route.ifindex);
+	if (denied != ADMITTED)
+		return end_denied(skb, packet, denied, hook);
 	switch (result) {
 	case BPF_FIB_LKUP_RET_SUCCESS:
 		cache_next_hop(flow, &route);
@@ -154,9 +159,29 @@ static __always_inline int forward_to_host(struct __sk_buff *skb, const struct p
 	return flow->flags & FLOW_LOOPBACK || from_stack(hook) ? through_loopback(skb) : to_stack(skb);
 }
 
+/*
+ * A packet that the stack forwards as it is. What only passes through the host is seen twice: where it comes in, the
+ * interface that it leaves by may not be known yet.
+ */
+__noinline int forward_by_stack(struct __sk_buff *skb, const struct packet *packet, struct flow *flow, __u32 hook)
+{
+	int denied;
+
+	if (!packet || !flow)
+		return drop(skb, COUNTER_DROP_HOST_POLICY);
+	if (flow->flags & FLOW_TO_HOST)
+		return to_stack(skb);
+	if (!from_stack(hook))
+		return flow->flags & FLOW_OPENER && !flow->exit_ifindex ? to_stack(skb) : through_stack(skb);
+	denied = admit_exit(&packet->tuple, flow, skb->ifindex);
+	return denied == ADMITTED ? to_stack(skb) : end_denied(skb, packet, denied, hook);
+}
+
 static __always_inline int forward(struct __sk_buff *skb, const struct packet *packet, struct flow *flow,
 				   enum hook hook)
 {
+	if (flow->flags & FLOW_BY_STACK)
+		return forward_by_stack(skb, packet, flow, hook);
 	if (flow->flags & FLOW_TO_HOST)
 		return forward_to_host(skb, packet, flow, hook);
 	if (packet->ttl <= 1 && !from_stack(hook))

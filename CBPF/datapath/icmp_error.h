@@ -7,10 +7,10 @@
 #ifndef MARTLET_ICMP_ERROR_H
 #define MARTLET_ICMP_ERROR_H
 
+#include "admission.h"
 #include "draft.h"
 #include "forward.h"
 #include "parse.h"
-#include "workload_policy.h"
 
 static __always_inline int read_quoted_ipv4(struct __sk_buff *skb, struct quotation *quotation)
 {

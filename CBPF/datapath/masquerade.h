@@ -46,7 +46,7 @@ static __always_inline bool tuple_taken(const struct flow_tuple *tuple, const st
 		return false;
 	if (flow->state != FLOW_CLOSED && !is_idle(tuple, flow))
 		return true;
-	remove_flow(tuple, flow);
+	remove_halves(tuple, &partner);
 	return false;
 }
 
@@ -87,18 +87,17 @@ static __always_inline bool host_has_socket(struct __sk_buff *skb, const struct 
 }
 
 static __always_inline bool reply_is_free(struct __sk_buff *skb, const struct flow_tuple *opener,
-					  const struct flow *flow)
+					  const struct flow *flow, struct flow_tuple *reply)
 {
-	struct flow_tuple reply = partner_tuple(opener, flow);
-
-	if (tuple_taken(&reply, opener))
+	*reply = partner_tuple(opener, flow);
+	if (tuple_taken(reply, opener))
 		return false;
 	/* A source that is not the sender's own is this node's. */
 	if (!address_equal(flow->source, opener->source))
-		return !host_has_socket(skb, &reply, false);
+		return !host_has_socket(skb, reply, false);
 	/* The host may use one port for the service and for its backend: to the stack these are different peers. */
 	return flow->input_ifindex != INPUT_HOST || !(flow->flags & FLOW_REWRITE_DESTINATION) ||
-	       !host_has_socket(skb, &reply, true);
+	       !host_has_socket(skb, reply, true);
 }
 
 static __always_inline void set_source_port(const struct flow_tuple *opener, struct flow *flow, __be16 port)
@@ -112,20 +111,22 @@ static __always_inline void set_source_port(const struct flow_tuple *opener, str
 
 /*
  * Makes the reply's tuple unique: two flows to one backend from the same client address and port, one of them through
- * a service, would otherwise share it, and so would pods that share the node's address. -1: no free port found.
+ * a service, would otherwise share it, and so would pods that share the node's address. Leaves it in `reply`; -1: no
+ * free port found.
  */
-static __always_inline int settle_source_port(struct __sk_buff *skb, const struct flow_tuple *opener, struct flow *flow)
+static __always_inline int settle_source_port(struct __sk_buff *skb, const struct flow_tuple *opener, struct flow *flow,
+					      struct flow_tuple *reply)
 {
 	__u32 count = source_port_last - source_port_first + 1;
 	int i;
 
-	if (reply_is_free(skb, opener, flow))
+	if (reply_is_free(skb, opener, flow, reply))
 		return 0;
 	if (!has_ports(opener->protocol) && opener->protocol != IPPROTO_ICMP && opener->protocol != IPPROTO_ICMPV6)
 		return -1;
 	for (i = 0; i < SOURCE_PORT_TRIES; i++) {
 		set_source_port(opener, flow, bpf_htons(source_port_first + bpf_get_prandom_u32() % count));
-		if (reply_is_free(skb, opener, flow))
+		if (reply_is_free(skb, opener, flow, reply))
 			return 0;
 	}
 	return -1;

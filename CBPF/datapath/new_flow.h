@@ -6,27 +6,14 @@
 #ifndef MARTLET_NEW_FLOW_H
 #define MARTLET_NEW_FLOW_H
 
+#include "admission.h"
 #include "draft.h"
 #include "forward.h"
+#include "host_business.h"
 #include "masquerade.h"
 #include "prefix.h"
 #include "sender.h"
 #include "service.h"
-#include "workload_policy.h"
-
-/*
- * Multicast, broadcast and link-local traffic is the link's own business. But Linux routes 169.254.0.0/16 like any
- * other addresses, and clouds answer there: what a pod sends there is judged.
- */
-static __always_inline bool is_link_scoped(struct ip_address address, __u8 family, enum hook hook)
-{
-	__u32 v4 = bpf_ntohl(address_to_v4(address));
-	__u64 high = bpf_be64_to_cpu(address.high);
-
-	if (family == 4)
-		return v4 >> 28 == 0xe || v4 == 0xffffffff || (v4 >> 16 == 0xa9fe && hook != HOOK_FROM_POD);
-	return high >> 56 == 0xff || high >> 54 == 0xfe80 >> 6;
-}
 
 /* May this packet, of which no flow is known, begin one? */
 static __always_inline bool may_begin(const struct packet *packet)
@@ -54,13 +41,13 @@ static __always_inline struct flow_tuple turn_round(const struct flow_tuple *ope
 						    __u32 opener_endpoint, __u32 reply_input)
 {
 	struct flow_tuple reply = partner_tuple(opener, flow);
-	__u16 flags = flow->flags & FLOW_LOOPBACK;
+	__u16 flags = flow->flags & (FLOW_LOOPBACK | FLOW_BY_STACK);
 
 	if (flow->flags & FLOW_REWRITE_SOURCE)
 		flags |= FLOW_REWRITE_DESTINATION;
 	if (flow->flags & FLOW_REWRITE_DESTINATION)
 		flags |= FLOW_REWRITE_SOURCE;
-	if (flow->input_ifindex == INPUT_HOST)
+	if (flow->input_ifindex == INPUT_HOST || flow->flags & FLOW_FROM_HOST)
 		flags |= FLOW_TO_HOST;
 	flow->source = opener->destination;
 	flow->destination = opener->source;
@@ -81,6 +68,8 @@ static __always_inline __u32 reply_input(const struct flow *flow)
 	__u32 slot = flow->endpoint;
 	struct endpoint *endpoint;
 
+	if (flow->flags & FLOW_BY_STACK)
+		return INPUT_ANY;
 	if (flow->flags & FLOW_TO_HOST)
 		return INPUT_HOST;
 	if (!slot)
@@ -94,17 +83,17 @@ static __always_inline __u32 reply_input(const struct flow *flow)
 __noinline int create_flow(struct __sk_buff *skb, const struct flow_tuple *opener, struct flow *flow, __u32 opener_slot,
 			   __u32 reply_tunnel)
 {
-	struct flow_tuple reply;
+	struct draft *draft = current_draft();
 
-	if (!opener || !flow)
+	if (!opener || !flow || !draft)
 		return COUNTER_DROP_CONNTRACK_FULL;
-	if (settle_source_port(skb, opener, flow))
+	if (!(flow->flags & FLOW_BY_STACK) && settle_source_port(skb, opener, flow, &draft->reply))
 		return COUNTER_DROP_PORT_EXHAUSTED;
 	if (bpf_map_update_elem(&unconfirmed_flows, opener, flow, BPF_ANY))
 		return COUNTER_DROP_CONNTRACK_FULL;
-	reply = turn_round(opener, flow, opener_slot, reply_input(flow));
+	draft->reply = turn_round(opener, flow, opener_slot, reply_input(flow));
 	flow->tunnel_node = reply_tunnel;
-	if (bpf_map_update_elem(&unconfirmed_flows, &reply, flow, BPF_ANY)) {
+	if (bpf_map_update_elem(&unconfirmed_flows, &draft->reply, flow, BPF_ANY)) {
 		bpf_map_delete_elem(&unconfirmed_flows, opener);
 		return COUNTER_DROP_CONNTRACK_FULL;
 	}
@@ -227,62 +216,27 @@ static __always_inline int unserved(const struct packet *packet, struct address_
 	return SERVICE_NONE;
 }
 
-/*
- * Whether the host opens a flow whose replies look like those of one that it has through a service: to the stack the
- * service and its backend are different peers, and one source port will do for both.
- */
-static __always_inline bool replies_collide(const struct packet *packet, enum hook hook)
-{
-	struct flow_tuple reply = reversed(&packet->tuple);
-
-	if (packet->tuple.protocol == IPPROTO_TCP && (packet->tcp_flags & (TCP_SYN | TCP_ACK)) != TCP_SYN)
-		return false;
-	return from_stack(hook) && find_flow(&reply);
-}
-
-/*
- * Flows between the host and others than its pods are not ours to track, unless we have to tell them apart from those
- * that are. Each of their packets comes by here, so this is asked before anything else.
- */
-static __always_inline bool is_host_business(const struct packet *packet, struct address_entry source,
-					     struct address_entry destination, enum hook hook)
-{
-	if (hook == HOOK_FROM_POD || hook == HOOK_FROM_TUNNEL || find_frontend(&packet->tuple) ||
-	    replies_collide(packet, hook))
-		return false;
-	/* What comes from a pod has been decided on, or has to be. */
-	if (source.kind == ADDRESS_LOCAL_POD)
-		return false;
-	if (destination.kind == ADDRESS_UNKNOWN)
-		return !(find_prefix(&packet->tuple.destination).flags & PREFIX_SERVICE);
-	return destination.kind == ADDRESS_THIS_NODE || destination.kind == ADDRESS_OTHER_NODE;
-}
-
 static __always_inline int end_packet(struct __sk_buff *skb, const struct packet *packet, int result, enum hook hook)
 {
 	return result == SERVICE_REFUSE ? refuse(skb, packet, hook) : drop(skb, -result);
 }
 
-/* Ends a packet of a flow that policy does not admit. */
-static __always_inline int end_denied(struct __sk_buff *skb, const struct packet *packet, int result, enum hook hook)
+/* The interface that a packet has come in by; 0: the host sends it. */
+static __always_inline __u32 entry_of(const struct __sk_buff *skb, const struct packet *packet, enum hook hook)
 {
-	if (result > 0)
-		return drop(skb, result);
-	/* Nobody answers an error, or what may be the middle of anything. */
-	if (packet->fragment == FRAGMENT_LATER || packet_is_icmp_error(packet))
-		return drop(skb, -result);
-	return refuse(skb, packet, hook);
+	if (!from_stack(hook))
+		return skb->ifindex;
+	return is_from_host(skb, packet, hook) ? 0 : skb->ingress_ifindex;
 }
 
-/* Drafts the opener's half of a flow that is not translated yet. */
-static __always_inline struct draft *draft_opener(const struct __sk_buff *skb, const struct packet *packet,
-						  enum hook hook)
+/* Drafts the opener's half of a flow that is not translated yet. Global, to keep it out of its caller's stack. */
+__noinline int draft_opener(struct __sk_buff *skb, const struct packet *packet, __u32 hook)
 {
 	struct settings *current = current_settings();
 	struct draft *draft = current_draft();
 
-	if (!draft)
-		return NULL;
+	if (!packet || !draft)
+		return -1;
 	draft->choice.flags = 0;
 	draft->flow = (struct flow){
 		.source = packet->tuple.source,
@@ -293,11 +247,12 @@ static __always_inline struct draft *draft_opener(const struct __sk_buff *skb, c
 			 (is_from_host(skb, packet, hook) ? FLOW_FROM_HOST : 0),
 		.icmp_code = packet->icmp_code,
 		.input_ifindex = input_of(skb, hook),
+		.entry_ifindex = entry_of(skb, packet, hook),
 		.policy_generation = current ? current->policy_generation : 0,
 		.created = ticks(),
 	};
 	touch(packet, &draft->flow);
-	return draft;
+	return 0;
 }
 
 /* Where the replies of a flow that came through the tunnel go: back through it, or directly where the service says so.
@@ -329,6 +284,10 @@ static __always_inline void aim(const struct packet *packet, struct flow *flow, 
 	if (flow->tunnel_node)
 		return;
 	destination = find_address(&flow->destination);
+	if (flow->flags & FLOW_BY_STACK) {
+		flow->flags |= destination.kind == ADDRESS_THIS_NODE ? FLOW_TO_HOST : 0;
+		return;
+	}
 	if (destination.kind == ADDRESS_LOCAL_POD)
 		flow->endpoint = destination.index;
 	else if (destination.kind == ADDRESS_THIS_NODE)
@@ -337,6 +296,21 @@ static __always_inline void aim(const struct packet *packet, struct flow *flow, 
 		aim_through_overlay(flow, destination);
 	if (hook == HOOK_FROM_POD && destination.kind == ADDRESS_UNKNOWN)
 		masquerade(packet, flow);
+}
+
+/* The interface that the flow leaves by, as far as that is known before a route is looked up; 0: it is not. */
+static __always_inline __u32 known_exit(const struct __sk_buff *skb, const struct flow *flow, enum hook hook)
+{
+	struct settings *current = current_settings();
+	__u32 slot = flow->endpoint;
+	struct endpoint *endpoint;
+
+	if (flow->tunnel_node)
+		return current ? current->tunnel_ifindex : 0;
+	if (flow->flags & FLOW_BY_STACK)
+		return hook == HOOK_TO_NET ? skb->ifindex : 0;
+	endpoint = slot ? bpf_map_lookup_elem(&endpoints, &slot) : NULL;
+	return endpoint ? endpoint->ifindex : 0;
 }
 
 static __always_inline int enter_flow(struct __sk_buff *skb, const struct packet *packet, struct draft *draft,
@@ -349,6 +323,7 @@ static __always_inline int enter_flow(struct __sk_buff *skb, const struct packet
 		return drop(skb, has_ports(packet->tuple.protocol) ? COUNTER_DROP_INVALID_TCP_STATE
 								   : COUNTER_DROP_INVALID_ICMP);
 	aim(packet, &draft->flow, hook);
+	draft->flow.exit_ifindex = known_exit(skb, &draft->flow, hook);
 	reason = admit_flow(&packet->tuple, &draft->flow, slot);
 	if (reason != ADMITTED)
 		return end_denied(skb, packet, reason, hook);
@@ -362,6 +337,7 @@ __noinline int begin_flow(struct __sk_buff *skb, const struct packet *packet, __
 {
 	struct address_entry source, destination;
 	struct draft *draft;
+	bool by_stack;
 	int result;
 
 	if (!packet)
@@ -374,14 +350,18 @@ __noinline int begin_flow(struct __sk_buff *skb, const struct packet *packet, __
 		return drop(skb, COUNTER_DROP_SOURCE_ADDRESS);
 	if (is_absent_pod(&packet->tuple.destination, destination))
 		return drop(skb, COUNTER_DROP_NO_ENDPOINT);
-	if (is_host_business(packet, source, destination, hook))
+	by_stack = is_host_business(packet, source, destination, hook);
+	if (by_stack && !is_host_judged(skb, packet))
 		return to_stack(skb);
 	expire_next();
 	expire_next();
-	draft = draft_opener(skb, packet, hook);
-	if (!draft)
+	draft = current_draft();
+	if (!draft || draft_opener(skb, packet, hook))
 		return drop(skb, COUNTER_DROP_CONNTRACK_FULL);
-	result = balance(packet, draft, hook);
+	result = admit_before_nat(&packet->tuple, &draft->flow);
+	if (result != ADMITTED)
+		return end_denied(skb, packet, result, hook);
+	result = by_stack ? leave_to_stack(draft) : balance(packet, draft, hook);
 	if (result == SERVICE_NONE)
 		result = unserved(packet, destination);
 	if (result == SERVICE_REFUSE || result < 0)

@@ -7,6 +7,7 @@
 #define MARTLET_PARSE_H
 
 #include "counter.h"
+#include "ipv6_walk.h"
 #include "packet.h"
 
 /* What parse() says: go on, leave the packet to the host's stack, or drop it for this reason (a counter). */
@@ -14,8 +15,6 @@ enum {
 	PARSE_OK = 0,
 	PARSE_PASS = -1,
 };
-
-#define IPV6_EXTENSIONS_MAX 8
 
 struct sctp_header {
 	__be16 source;
@@ -73,49 +72,14 @@ static __always_inline int parse_ipv4(struct __sk_buff *skb, struct packet *pack
 	return PARSE_OK;
 }
 
-struct ipv6_walk {
-	__u32 offset; /* of the header to look at */
-	__u8 next;    /* its kind */
-	__u8 fragment;
-	__u8 reserved[2];
-	__u32 identification;
-};
-
 /* Steps over one extension header. 1: stepped; 0: `next` is the transport protocol; -1: cut short. */
 static __always_inline int ipv6_step(struct __sk_buff *skb, struct ipv6_walk *walk)
 {
 	__u8 head[8];
 
-	switch (walk->next) {
-	case IPPROTO_HOPOPTS:
-	case IPPROTO_ROUTING:
-	case IPPROTO_DSTOPTS:
-	case IPPROTO_AH:
-	case IPPROTO_FRAGMENT:
-		break;
-	default:
+	if (!ipv6_is_extension(walk->next))
 		return 0;
-	}
-	if (bpf_skb_load_bytes(skb, walk->offset, head, sizeof(head)))
-		return -1;
-	if (walk->next == IPPROTO_FRAGMENT) {
-		__u16 fragment = head[2] << 8 | head[3];
-
-		__builtin_memcpy(&walk->identification, head + 4, 4);
-
-		if (fragment & 0xfff8)
-			walk->fragment = FRAGMENT_LATER;
-		else if (fragment & 1)
-			walk->fragment = FRAGMENT_FIRST;
-		walk->offset += 8;
-	} else if (walk->next == IPPROTO_AH) {
-		walk->offset += (head[1] + 2) * 4;
-	} else {
-		walk->offset += (head[1] + 1) * 8;
-	}
-	walk->next = head[0];
-	/* What follows a later fragment's header is payload, whatever it looks like. */
-	return walk->fragment == FRAGMENT_LATER ? 0 : 1;
+	return bpf_skb_load_bytes(skb, walk->offset, head, sizeof(head)) ? -1 : ipv6_step_over(walk, head);
 }
 
 /* Global, so that the walk is verified once and the common packet without extension headers does not pay for it. */
@@ -130,12 +94,6 @@ __noinline int walk_ipv6_extensions(struct __sk_buff *skb, struct ipv6_walk *wal
 	if (step == 1)
 		step = ipv6_step(skb, walk) ? -1 : 0;
 	return step;
-}
-
-static __always_inline bool ipv6_is_extension(__u8 next)
-{
-	return next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING || next == IPPROTO_DSTOPTS || next == IPPROTO_AH ||
-	       next == IPPROTO_FRAGMENT;
 }
 
 static __always_inline int parse_ipv6(struct __sk_buff *skb, struct packet *packet)

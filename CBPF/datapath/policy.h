@@ -39,6 +39,7 @@ struct policy_search {
 struct policy_scratch {
 	struct policy_subject subject;
 	struct policy_search search;
+	struct host_endpoint host; /* of an interface that the packet crosses */
 	struct flow_tuple partner; /* key of the other half of a flow that is judged again */
 };
 

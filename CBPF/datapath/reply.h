@@ -229,4 +229,15 @@ static __always_inline int refuse(struct __sk_buff *skb, const struct packet *pa
 	return reply_with_icmp(skb, packet, &error, hook);
 }
 
+/* Ends a packet of a flow that policy does not admit. */
+static __always_inline int end_denied(struct __sk_buff *skb, const struct packet *packet, int result, enum hook hook)
+{
+	if (result > 0)
+		return drop(skb, result);
+	/* Nobody answers an error, or what may be the middle of anything. */
+	if (packet->fragment == FRAGMENT_LATER || packet_is_icmp_error(packet))
+		return drop(skb, -result);
+	return refuse(skb, packet, hook);
+}
+
 #endif

@@ -10,6 +10,7 @@
 #include "new_flow.h"
 #include "parse.h"
 #include "socket_namespace.h"
+#include "untracked.h"
 
 const char datapath_license[] SEC("license") = "GPL";
 
@@ -33,7 +34,7 @@ static __always_inline bool is_link_control(const struct packet *packet)
 static __always_inline bool is_ordinary(const struct __sk_buff *skb, const struct packet *packet,
 					const struct flow *flow, enum hook hook)
 {
-	if (packet->fragment != FRAGMENT_NONE || flow->input_ifindex != input_of(skb, hook) || is_outdated(flow))
+	if (packet->fragment != FRAGMENT_NONE || !comes_from(skb, flow->input_ifindex, hook) || is_outdated(flow))
 		return false;
 	switch (packet->tuple.protocol) {
 	case IPPROTO_TCP:
@@ -133,7 +134,7 @@ __noinline int slow_path(struct __sk_buff *skb, struct packet *packet, __u32 hoo
 	if (packet_is_icmp_error(packet))
 		return prepare_icmp_error(skb, packet, hook);
 	flow = find_flow(&packet->tuple);
-	if (flow && flow->input_ifindex != input_of(skb, hook)) {
+	if (flow && !comes_from(skb, flow->input_ifindex, hook)) {
 		if (!source_valid(skb, packet, find_address(&packet->tuple.source), hook))
 			return drop(skb, COUNTER_DROP_SOURCE_ADDRESS);
 		/* The sender has moved: to another interface, or the address to another pod. */
@@ -154,6 +155,7 @@ static __always_inline int handle(struct __sk_buff *skb, enum hook hook)
 {
 	struct packet packet = {};
 	struct flow *flow;
+	__u32 stages;
 	int result;
 
 	if (is_decided(skb))
@@ -171,6 +173,12 @@ static __always_inline int handle(struct __sk_buff *skb, enum hook hook)
 	/* What the host says to itself by loopback addresses is nobody else's business. */
 	if (hook == HOOK_TO_NET && is_loopback(packet.tuple.source))
 		return to_stack(skb);
+	stages = untracked_stages(hook);
+	if (stages && !is_link_control(&packet)) {
+		result = pass_untracked(skb, &packet, hook, stages);
+		if (result != VERDICT_PROCEED)
+			return result;
+	}
 	flow = find_confirmed(&packet.tuple);
 	if (flow && is_ordinary(skb, &packet, flow, hook)) {
 		touch(&packet, flow);
@@ -241,4 +249,22 @@ SEC("tc") int expire(struct __sk_buff *skb)
 		if (!expire_next())
 			break;
 	return i;
+}
+
+/*
+ * What a policy set says of the packet as it is: enum policy_action, or 0. User space runs it, to explain or to try a
+ * policy: the set's id is the packet's mark, and the id of the rule that decided comes back in the control block.
+ */
+SEC("tc") int judge_packet(struct __sk_buff *skb)
+{
+	struct policy_scratch *scratch = current_policy_scratch();
+	struct packet packet = {};
+	int action;
+
+	if (!scratch || parse(skb, &packet))
+		return POLICY_DENY;
+	describe_packet(&scratch->subject, &packet);
+	action = judge(&scratch->subject, skb->mark);
+	skb->cb[0] = scratch->subject.rule;
+	return action;
 }

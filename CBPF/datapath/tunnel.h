@@ -10,6 +10,7 @@
 #include "address.h"
 #include "forward_errors.h"
 #include "rewrite.h"
+#include "tunnel_port.h"
 #include "verdict.h"
 
 /* One network for all; it tells our tunnel's packets from others that reach the same port by mistake. */
@@ -27,9 +28,6 @@
 	{                                                                                                              \
 		0x02, 0x6d, 0x61, 0x72, 0x74, 0x02                                                                     \
 	}
-
-/* UDP port that the tunnel uses; set by user space. */
-const volatile __u16 tunnel_port = 14789;
 
 /* The tunnel's own outer packets, on their way to or from the device. */
 static __always_inline bool is_tunnel_packet(const struct packet *packet)

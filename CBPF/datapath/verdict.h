@@ -16,7 +16,8 @@ const volatile __u32 mark_decided = 0x00800000;
 
 /* Where flow.input_ifindex says that packets come from, besides a pod's interface. */
 #define INPUT_NETWORK 0
-#define INPUT_HOST    1 /* the loopback interface's index in every namespace */
+#define INPUT_HOST    1	    /* the loopback interface's index in every namespace */
+#define INPUT_ANY     (~0U) /* anywhere but a pod: the stack forwards such packets, past several hooks */
 
 static __always_inline bool is_decided(const struct __sk_buff *skb)
 {
@@ -74,6 +75,12 @@ static __always_inline __u32 input_of(const struct __sk_buff *skb, enum hook hoo
 	default:
 		return INPUT_HOST;
 	}
+}
+
+/* Whether a packet at `hook` comes from where the flow's packets come from, which is `input`. */
+static __always_inline bool comes_from(const struct __sk_buff *skb, __u32 input, enum hook hook)
+{
+	return input == input_of(skb, hook) || (input == INPUT_ANY && hook != HOOK_FROM_POD);
 }
 
 #endif

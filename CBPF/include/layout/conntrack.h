@@ -50,6 +50,9 @@ enum flow_flag {
 	FLOW_FIN = 1 << 4,		   /* a FIN has been seen in this direction */
 	FLOW_LOOPBACK = 1 << 6,		   /* opened by the host to an address of its own */
 	FLOW_FROM_HOST = 1 << 7,	   /* opener's half: the host itself opened it, rather than forwarded it */
+	FLOW_BY_STACK = 1 << 8,		   /* judged and tracked, and otherwise left to the host's stack as it is */
+	FLOW_HOST_ADMITTED =
+		1 << 9, /* opener's half: allowed before translation, no other policy of the host is asked */
 };
 
 /*
@@ -76,11 +79,13 @@ struct flow {
 	__u32 output_mtu; /* of the cached next hop; bytes from the network header on */
 	__u8 output_destination_mac[6];
 	__u8 output_source_mac[6];
-	__u32 service;	    /* id of the service port that chose the backend, 0: none */
-	__u32 tunnel_node;  /* index in `nodes`: send through the tunnel to it, untranslated or not; 0: no tunnel */
-	__u32 egress_rule;  /* id of the rule that let the flow leave its source; 0: nobody asked */
-	__u32 ingress_rule; /* likewise enter its destination */
-	__u64 created;	    /* as last_seen */
+	__u32 service;	     /* id of the service port that chose the backend, 0: none */
+	__u32 tunnel_node;   /* index in `nodes`: send through the tunnel to it, untranslated or not; 0: no tunnel */
+	__u32 egress_rule;   /* id of the rule that let the flow leave its source; 0: nobody asked */
+	__u32 ingress_rule;  /* likewise enter its destination */
+	__u64 created;	     /* as last_seen */
+	__u32 entry_ifindex; /* opener's half: interface that the flow comes in by, 0: the host opened it */
+	__u32 exit_ifindex;  /* opener's half: interface that it leaves by, 0: none, or not known yet */
 };
 
 /* Map `flows`: confirmed flows. Hash, entries allocated as needed. */

@@ -49,6 +49,9 @@ final class PolicyTables: Sendable {
   private let tuples: HashMap<policy_tuple, UInt32>
   private let allowedSources: LPMTrieMap<allowed_source_key, UInt32>
   private let interfaces: HashMap<UInt32, UInt32>
+  private let hosts: HashMap<UInt32, host_endpoint>
+  private let failsafes: LPMTrieMap<failsafe_key, UInt32>
+  private let blocked: LPMTrieMap<ip_prefix, UInt32>
   /// What is free, and the ports that have a class.
   private let used = Mutex<(words: Int, headers: UInt32, sets: UInt32, ports: [Int])>((1, 1, 1, []))
 
@@ -67,6 +70,9 @@ final class PolicyTables: Sendable {
     tuples = try HashMap(programs.mapDescriptor(named: "policy_tuples"))
     allowedSources = try LPMTrieMap(programs.mapDescriptor(named: "allowed_sources"))
     interfaces = try HashMap(programs.mapDescriptor(named: "endpoint_interfaces"))
+    hosts = try HashMap(programs.mapDescriptor(named: "host_endpoints"))
+    failsafes = try LPMTrieMap(programs.mapDescriptor(named: "failsafes"))
+    blocked = try LPMTrieMap(programs.mapDescriptor(named: "blocked_prefixes"))
   }
 
   /// Makes it as if nothing but the open set had been written, and both pods had that.
@@ -80,6 +86,9 @@ final class PolicyTables: Sendable {
     try remove(all: tuples)
     try remove(all: allowedSources)
     try remove(all: interfaces)
+    try remove(all: hosts)
+    try remove(all: failsafes)
+    try remove(all: blocked)
     precondition(write([], unmatched: POLICY_ALLOW) == Self.open)
     for pod in [Party.pod1, .pod2] { assign(pod, ingress: Self.open, egress: Self.open) }
   }
@@ -117,6 +126,23 @@ extension PolicyTables {
     key.address = ip_prefix(prefix).address
     try allowedSources.set(key, 1)
   }
+
+  /// Has what crosses `interface`, or every interface that has no endpoint of its own, judged by `endpoint`.
+  func protect(_ interface: Interface?, by endpoint: host_endpoint) throws {
+    try hosts.set(interface?.index ?? 0, endpoint)
+  }
+
+  /// Keeps a port of the host open for peers within `prefix`; for egress, a port of theirs.
+  func keepOpen(_ number: L4Protocol, _ port: UInt16, from prefix: IPPrefix, egress: Bool = false) throws {
+    let wanted = prefix.length == 0 ? ip_prefix() : ip_prefix(prefix)
+    try failsafes.set(
+      failsafe_key(
+        length: 32 + wanted.length, egress: egress ? 1 : 0, protocol: number.rawValue, port: port.bigEndian,
+        address: wanted.address), 1)
+  }
+
+  /// Hears nothing from senders within `prefix`.
+  func block(_ prefix: IPPrefix) throws { try blocked.set(ip_prefix(prefix), 1) }
 
   // MARK: Classes
 

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * Whether a flow is admitted: by the host whose interfaces it crosses, by the pod that opens it and by the pod that it
+ * is for. A flow is judged by its first packet, and again by the next one after the policies have changed.
+ */
+#ifndef MARTLET_ADMISSION_H
+#define MARTLET_ADMISSION_H
+
+#include "address.h"
+#include "host_policy.h"
+#include "workload_policy.h"
+
+/* The flow as policy sees it: who opened it, and whom it is for once a service's address has been replaced. */
+static __always_inline void describe_flow(struct policy_subject *subject, const struct flow_tuple *opener,
+					  const struct flow *flow)
+{
+	bool v4 = !opener->source.high && (opener->source.low & ADDRESS_V4_MASK) == ADDRESS_V4_PREFIX;
+
+	subject->tuple = *opener;
+	subject->tuple.destination = flow->destination;
+	subject->tuple.destination_port = flow->destination_port;
+	subject->family = v4 ? 4 : 6;
+	/* Of ICMP, echoes alone have flows. */
+	subject->icmp = (v4 ? ICMP_ECHO : ICMPV6_ECHO_REQUEST) << 8 | flow->icmp_code;
+	subject->known = 0;
+}
+
+/* What a pod may send to its own node beyond its egress policy. */
+static __always_inline bool is_workload_dropped(void)
+{
+	struct settings *current = current_settings();
+
+	return !current || current->workload_to_host == WORKLOAD_TO_HOST_DROP;
+}
+
+static __always_inline bool is_workload_accepted(void)
+{
+	struct settings *current = current_settings();
+
+	return current && current->workload_to_host == WORKLOAD_TO_HOST_ACCEPT;
+}
+
+/* A flow that the pod in slot `source` opens: by its own policy and, if it is for the host, by what that takes of pods.
+ */
+static __always_inline int judge_pod_flow(struct policy_scratch *scratch, struct flow *flow, __u32 source)
+{
+	int result = judge_egress(&scratch->subject, source);
+
+	flow->egress_rule = scratch->subject.rule;
+	if (result != ADMITTED || !(flow->flags & FLOW_TO_HOST) || is_workload_accepted())
+		return result;
+	return is_workload_dropped() ? COUNTER_DROP_WORKLOAD_TO_HOST : judge_entry(scratch, flow);
+}
+
+/*
+ * Judges the flow whose opener's half is `flow`, opened by the pod in slot `source`, or 0. A pod that talks to itself,
+ * and a host that talks to its own pods, are nobody else's business.
+ */
+__noinline int admit_flow(const struct flow_tuple *opener, struct flow *flow, __u32 source)
+{
+	struct policy_scratch *scratch = current_policy_scratch();
+	int result = ADMITTED;
+
+	if (!opener || !flow || !scratch)
+		return COUNTER_DROP_POLICY_INGRESS;
+	flow->egress_rule = flow->ingress_rule = 0;
+	describe_flow(&scratch->subject, opener, flow);
+	if ((source && source == flow->endpoint) || (flow->endpoint && flow->flags & FLOW_FROM_HOST))
+		return ADMITTED;
+	if (!source || !(flow->flags & FLOW_TO_HOST))
+		result = judge_entry(scratch, flow);
+	if (result == ADMITTED && source)
+		result = judge_pod_flow(scratch, flow, source);
+	if (result == ADMITTED && flow->endpoint) {
+		result = judge_ingress(&scratch->subject, flow->endpoint);
+		flow->ingress_rule = scratch->subject.rule;
+	}
+	return result == ADMITTED ? judge_exit(scratch, flow) : result;
+}
+
+/*
+ * Judges a flow that has been admitted so far by the interface that it turns out to leave by. What is denied is
+ * forgotten.
+ */
+__noinline int admit_exit(const struct flow_tuple *opener, struct flow *flow, __u32 interface)
+{
+	struct policy_scratch *scratch = current_policy_scratch();
+	int result;
+
+	if (!opener || !flow || !scratch)
+		return COUNTER_DROP_HOST_POLICY;
+	if (!(flow->flags & FLOW_OPENER) || flow->exit_ifindex)
+		return ADMITTED;
+	flow->exit_ifindex = interface;
+	describe_flow(&scratch->subject, opener, flow);
+	result = judge_exit(scratch, flow);
+	if (result != ADMITTED)
+		remove_flow(opener, flow);
+	return result;
+}
+
+/*
+ * What the host says of a flow before its service is looked up: as admit_flow(). Where it allows the flow outright, no
+ * other policy of the host is asked.
+ */
+__noinline int admit_before_nat(const struct flow_tuple *opener, struct flow *flow)
+{
+	struct policy_scratch *scratch = current_policy_scratch();
+	struct policy_subject *subject;
+	int action;
+
+	if (!opener || !flow || !scratch)
+		return COUNTER_DROP_HOST_POLICY;
+	flow->flags &= ~FLOW_HOST_ADMITTED;
+	if (!flow->entry_ifindex || !read_host_endpoint(flow->entry_ifindex, &scratch->host) ||
+	    !scratch->host.before_nat)
+		return ADMITTED;
+	subject = &scratch->subject;
+	describe_flow(subject, opener, flow);
+	subject->tuple = *opener;
+	if (find_address(&opener->destination).kind == ADDRESS_THIS_NODE && is_failsafe(subject, false, false))
+		return ADMITTED;
+	action = judge(subject, scratch->host.before_nat);
+	if (action == POLICY_ALLOW)
+		flow->flags |= FLOW_HOST_ADMITTED;
+	return action ? admission(action, COUNTER_DROP_HOST_POLICY) : ADMITTED;
+}
+
+/* Whether the policies have changed since the flow was judged. */
+static __always_inline bool is_outdated(const struct flow *flow)
+{
+	struct settings *current = current_settings();
+
+	return current && current->policy_generation != flow->policy_generation;
+}
+
+/* Records in both halves what the flow is judged by from now on. */
+static __always_inline void stamp_verdict(struct flow *reply, struct flow *opener, __u32 generation)
+{
+	reply->egress_rule = opener->egress_rule;
+	reply->ingress_rule = opener->ingress_rule;
+	opener->policy_generation = reply->policy_generation = generation;
+}
+
+static __always_inline int admit_again(const struct flow_tuple *opener, struct flow *flow, __u32 source)
+{
+	int result = admit_before_nat(opener, flow);
+
+	return result == ADMITTED ? admit_flow(opener, flow, source) : result;
+}
+
+/*
+ * Judges a flow anew, if the policies have changed since, by one of its halves and in the direction that it was opened
+ * in: as admit_flow(). What is denied is forgotten. A flow that is over is left to who finds it out.
+ */
+__noinline int judge_again(const struct flow_tuple *tuple, struct flow *flow)
+{
+	struct policy_scratch *scratch = current_policy_scratch();
+	struct settings *current = current_settings();
+	struct flow_tuple *partner;
+	struct flow *other;
+	__u32 generation;
+	int result;
+
+	if (!tuple || !flow || !current || !scratch)
+		return COUNTER_DROP_POLICY_INGRESS;
+	/* Read before the policies: what changes while they are asked counts as later. */
+	generation = *(volatile __u32 *)&current->policy_generation;
+	if (flow->policy_generation == generation)
+		return ADMITTED;
+	partner = &scratch->partner;
+	*partner = partner_tuple(tuple, flow);
+	other = find_flow(partner);
+	if (!other || (is_idle(tuple, flow) && is_idle(partner, other)))
+		return ADMITTED;
+	result = flow->flags & FLOW_OPENER ? admit_again(tuple, flow, other->endpoint)
+					   : admit_again(partner, other, flow->endpoint);
+	if (result != ADMITTED)
+		remove_flow(tuple, flow);
+	else if (flow->flags & FLOW_OPENER)
+		stamp_verdict(other, flow, generation);
+	else
+		stamp_verdict(flow, other, generation);
+	return result;
+}
+
+#endif

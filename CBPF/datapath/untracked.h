@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * What comes before connections are tracked: senders that are not heard at all, and policies that judge each packet by
+ * itself. Nothing here leaves anything behind, so that a flood costs no memory.
+ */
+#ifndef MARTLET_UNTRACKED_H
+#define MARTLET_UNTRACKED_H
+
+#include "address.h"
+#include "host_endpoint.h"
+#include "reply.h"
+#include "sender.h"
+
+/* Which of it is asked at this hook: bits of enum untracked_stage. */
+static __always_inline __u32 untracked_stages(enum hook hook)
+{
+	struct settings *current = current_settings();
+	__u32 own = hook == HOOK_FROM_NET ? UNTRACKED_BLOCKED | UNTRACKED_INGRESS
+		    : hook == HOOK_TO_NET ? UNTRACKED_EGRESS
+					  : 0;
+
+	return own && current ? current->untracked & own : 0;
+}
+
+/* The packet as it is on the wire. */
+static __always_inline void describe_packet(struct policy_subject *subject, const struct packet *packet)
+{
+	subject->tuple = packet->tuple;
+	subject->icmp = packet->icmp_type << 8 | packet->icmp_code;
+	subject->family = packet->family;
+	subject->known = 0;
+}
+
+/* Whether the host itself sends or receives the packet, rather than somebody through it. */
+static __always_inline bool is_of_host(const struct __sk_buff *skb, const struct packet *packet, enum hook hook)
+{
+	return from_stack(hook) ? is_from_host(skb, packet, hook)
+				: find_address(&packet->tuple.destination).kind == ADDRESS_THIS_NODE;
+}
+
+/*
+ * VERDICT_PROCEED, or the verdict. What is allowed is final for the host's own traffic, which nobody tracks or judges
+ * any more; what is forwarded to pods has to be. A later fragment has no ports, and goes where its first one goes.
+ */
+__noinline int pass_untracked(struct __sk_buff *skb, const struct packet *packet, __u32 hook, __u32 stages)
+{
+	struct policy_scratch *scratch = current_policy_scratch();
+	int action;
+
+	if (!packet || !scratch || is_on_loopback(skb))
+		return VERDICT_PROCEED;
+	if (stages & UNTRACKED_BLOCKED && is_blocked(&packet->tuple.source))
+		return drop(skb, COUNTER_DROP_BLOCKED);
+	if (!(stages & ~UNTRACKED_BLOCKED) || packet->fragment == FRAGMENT_LATER)
+		return VERDICT_PROCEED;
+	describe_packet(&scratch->subject, packet);
+	action = judge_untracked(scratch, skb->ifindex, from_stack(hook));
+	if (!action)
+		return VERDICT_PROCEED;
+	if (action == POLICY_ALLOW)
+		return is_of_host(skb, packet, hook) ? to_stack(skb) : VERDICT_PROCEED;
+	return end_denied(skb, packet, admission(action, COUNTER_DROP_HOST_POLICY), hook);
+}
+
+#endif

@@ -1,0 +1,117 @@
+import BPF
+import BPFTesting
+import CBPF
+import Networking
+import Testing
+
+/// Policies of the host that judge each packet by itself, before connections are tracked.
+@Suite(.requiresBPF) struct UntrackedPolicyTests {
+  typealias Rule = PolicyTables.Rule
+
+  /// A fixture whose network interface has these sets, and asks for them.
+  private func fixture(_ fill: (PolicyTables, inout host_endpoint) -> Void) throws -> DatapathFixture {
+    let fixture = try DatapathFixture()
+    var endpoint = host_endpoint()
+    fill(fixture.policy, &endpoint)
+    try fixture.policy.protect(fixture.datapath.network, by: endpoint)
+    try fixture.configure { $0.untracked = UNTRACKED_INGRESS.rawValue | UNTRACKED_EGRESS.rawValue }
+    return fixture
+  }
+
+  private func packet(
+    _ talk: Conversation, _ family: AddressFamily, _ turn: Conversation.Turn = .opening, from client: Party,
+    _ source: UInt16 = 40_000, to server: Party, _ destination: UInt16 = 8080
+  ) -> PacketBuilder {
+    talk.packet(
+      turn, from: EndAddress(client.address(family), source),
+      to: EndAddress(server.address(family), talk.hasPorts ? destination : source))
+  }
+
+  /// Whoever floods a port that is closed gets no memory of ours, whomever he claims to be.
+  @Test(arguments: Conversation.combinations) func floodLeavesNothing(combination: (Conversation, AddressFamily)) throws
+  {
+    let (talk, family) = combination
+    let fixture = try fixture { $1.untracked_ingress = $0.write([Rule(POLICY_DENY, 1)]) }
+    try fixture.serve(at: .node, 8081, talk.number(family), family, by: [(.pod1, 8080)])
+    for server in [Party.node, .pod1] {
+      for port in UInt16(40_000)..<40_100 {
+        try fixture.send(packet(talk, family, from: .client, port, to: server, 8081), at: .fromNet).expect(.drop)
+      }
+    }
+    #expect(try fixture.halfCounts() == (0, 0))
+    #expect(try fixture.counts() == ["from_net": 200, "drop_host_policy": 200])
+  }
+
+  @Test(arguments: Conversation.combinations)
+  func allowedTrafficOfTheHostIsNotTracked(combination: (Conversation, AddressFamily)) throws {
+    let (talk, family) = combination
+    let fixture = try fixture {
+      $1.untracked_ingress = $0.write([Rule(POLICY_ALLOW, 1)])
+      $1.untracked_egress = $0.write([Rule(POLICY_ALLOW, 2)])
+      ($1.ingress, $1.egress) = ($0.write([]), $0.write([]))
+    }
+    try fixture.send(packet(talk, family, from: .client, to: .node), at: .fromNet).expect(.pass)
+    try fixture.send(packet(talk, family, .answer, from: .node, to: .client), at: .toNet).expect(.pass)
+    #expect(try fixture.halfCounts() == (0, 0))
+    // What is for a pod is judged and tracked by others.
+    try fixture.send(packet(talk, family, from: .client, to: .pod1), at: .fromNet).expect(.redirect)
+    #expect(try fixture.halfCounts() == (0, 2))
+  }
+
+  /// There are no replies: what is not allowed on its way out does not leave.
+  @Test(arguments: AddressFamily.allCases) func eachDirectionNeedsItsRule(family: AddressFamily) throws {
+    let fixture = try fixture {
+      $1.untracked_ingress = $0.write([Rule(POLICY_ALLOW, 1)])
+      $1.untracked_egress = $0.write([Rule(POLICY_DENY, 2)])
+    }
+    try fixture.send(packet(.tcp, family, from: .client, to: .node), at: .fromNet).expect(.pass)
+    try fixture.send(packet(.tcp, family, .answer, from: .node, 8080, to: .client, 40_000), at: .toNet).expect(.drop)
+    // Unmatched: the next stage decides, and here there is none.
+    let open = try self.fixture {
+      ($1.untracked_ingress, $1.untracked_egress) = ($0.write([]), $0.write([]))
+    }
+    try open.send(packet(.tcp, family, from: .client, to: .node), at: .fromNet).expect(.pass)
+    try open.send(packet(.tcp, family, from: .node, to: .client), at: .toNet).expect(.pass)
+  }
+
+  @Test(arguments: AddressFamily.allCases) func failsafePortsAndTheirAnswers(family: AddressFamily) throws {
+    let fixture = try fixture {
+      let deny = $0.write([Rule(POLICY_DENY, 1)])
+      ($1.untracked_ingress, $1.untracked_egress) = (deny, deny)
+    }
+    let everyone = IPPrefix(IPAddress.unspecified(.ipv6), length: 0)
+    try fixture.policy.keepOpen(.tcp, 22, from: everyone)
+    try fixture.policy.keepOpen(.udp, 53, from: everyone, egress: true)
+    try fixture.send(packet(.tcp, family, from: .client, to: .node, 22), at: .fromNet).expect(.pass)
+    try fixture.send(packet(.tcp, family, .data, from: .node, 22, to: .client, 40_000), at: .toNet).expect(.pass)
+    try fixture.send(packet(.udp, family, from: .node, to: .remote, 53), at: .toNet).expect(.pass)
+    try fixture.send(packet(.udp, family, from: .remote, 53, to: .node, 40_000), at: .fromNet).expect(.pass)
+    try fixture.send(packet(.tcp, family, from: .client, 22, to: .node), at: .fromNet).expect(.drop)
+    try fixture.send(packet(.udp, family, from: .client, to: .node, 53), at: .fromNet).expect(.drop)
+  }
+
+  @Test(arguments: Conversation.combinations) func blockedSender(combination: (Conversation, AddressFamily)) throws {
+    let (talk, family) = combination
+    let fixture = try DatapathFixture()
+    try fixture.policy.block(IPPrefix(Party.remote.address(family), length: family == .ipv4 ? 24 : 64))
+    try fixture.configure { $0.untracked = UNTRACKED_BLOCKED.rawValue }
+    for server in [Party.node, .pod1] {
+      try fixture.send(packet(talk, family, from: .remote, to: server), at: .fromNet).expect(.drop)
+    }
+    #expect(try fixture.counts() == ["from_net": 2, "drop_blocked": 2])
+    try fixture.send(packet(talk, family, from: .client, to: .pod1), at: .fromNet).expect(.redirect)
+  }
+
+  /// Answers in an established flow are no exception.
+  @Test(arguments: AddressFamily.allCases) func establishedFlowIsJudgedPacketByPacket(family: AddressFamily) throws {
+    let fixture = try fixture { _, _ in }
+    try fixture.send(packet(.tcp, family, from: .client, to: .pod1), at: .fromNet).expect(.redirect)
+    try fixture.send(packet(.tcp, family, .answer, from: .pod1, 8080, to: .client, 40_000), at: .fromPod(.pod1))
+      .expect(.redirect)
+    try fixture.send(packet(.tcp, family, .confirmation, from: .client, to: .pod1), at: .fromNet).expect(.redirect)
+    var endpoint = host_endpoint()
+    endpoint.untracked_ingress = fixture.policy.write([Rule(POLICY_DENY, 1)])
+    try fixture.policy.protect(fixture.datapath.network, by: endpoint)
+    try fixture.send(packet(.tcp, family, .data, from: .client, to: .pod1), at: .fromNet).expect(.drop)
+  }
+}
