@@ -5,7 +5,6 @@
 
 #include "layout/conntrack.h"
 #include "layout/endpoint.h"
-#include "layout/policy.h"
 #include "layout/settings.h"
 #include "shared_maps.h"
 
@@ -89,14 +88,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct service_name);
 } service_names SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1 << 16);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, __u32);
-	__type(value, struct rule_name);
-} rule_names SEC(".maps");
 
 static __always_inline struct settings *current_settings(void)
 {

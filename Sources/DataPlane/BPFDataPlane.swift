@@ -341,6 +341,7 @@ public final class BPFDataPlane: DataPlane {
   private func updateSettings() -> [DataPlaneProblem] {
     cluster.describeNode(in: &settings, usesOverlay: options.usesOverlay)
     settings.workload_to_host = policy.workloadToHost.rawValue
+    settings.untracked = policy.untrackedStages
     return reporting("settings") { try maps.settings.set(0, settings) }
   }
 

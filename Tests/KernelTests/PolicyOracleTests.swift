@@ -68,7 +68,7 @@ private struct KernelJudge: ~Copyable {
       identities: SharedMap(try HashMap<ip_address, identity>(object.mapDescriptor(named: "identities"))),
       prefixes: SharedMap(try LPMTrieMap<ip_prefix, UInt32>(object.mapDescriptor(named: "policy_prefixes"))),
       tuples: SharedMap(try HashMap<policy_tuple, UInt32>(object.mapDescriptor(named: "policy_tuples"))),
-      ruleNames: SharedMap(try HashMap<UInt32, rule_name>(object.mapDescriptor(named: "rule_names"))))
+      ruleNames: SharedMap(try HashMap<UInt32, rule_name>(name: "rule_names", capacity: 1 << 12)))
     self.object = object
     table = PolicyTable(maps: maps, nodeName: RandomPolicyCluster.nodeName)
     _ = table.apply(ClusterState().changes(to: state))

@@ -46,16 +46,7 @@ public final class DatapathPolicyMaps: Sendable {
   convenience init(of object: borrowing Object) throws(BPFError) {
     let descriptors = try DatapathMaps.descriptors(of: object)
     try self.init(
-      { name throws(BPFError) in
-        // Those that no program looks at yet.
-        if descriptors[name] == nil, name == "host_endpoints" {
-          return try HashMap<UInt32, host_endpoint>(name: name, capacity: 1 << 10).raw.descriptor.duplicate()
-        }
-        if descriptors[name] == nil, name == "failsafes" {
-          return try LPMTrieMap<failsafe_key, UInt32>(name: name, capacity: 1 << 10).raw.descriptor.duplicate()
-        }
-        return try DatapathMaps.descriptor(of: name, among: descriptors)
-      },
+      { name throws(BPFError) in try DatapathMaps.descriptor(of: name, among: descriptors) },
       ruleNames: HashMap(name: "rule_names", capacity: 1 << 17, options: .allocatingOnDemand),
       names: PolicyNames())
   }

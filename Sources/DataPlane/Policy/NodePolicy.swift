@@ -81,6 +81,13 @@ final class NodePolicy {
     }
   }
 
+  /// What has to be asked of every packet before connections are tracked: bits of `enum untracked_stage`.
+  var untrackedStages: UInt32 {
+    let endpoints = placement.values.map(sets)
+    let ingress = endpoints.contains { $0.untracked_ingress != 0 } ? UNTRACKED_INGRESS.rawValue : 0
+    return endpoints.contains { $0.untracked_egress != 0 } ? ingress | UNTRACKED_EGRESS.rawValue : ingress
+  }
+
   private func finish(_ outcome: PolicyTable.Outcome) -> [DataPlaneProblem] {
     var problems = outcome.problems.map(DataPlaneProblem.init)
     hasChanged = hasChanged || outcome.changesVerdicts
