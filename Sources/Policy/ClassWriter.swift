@@ -50,7 +50,7 @@ final class ClassWriter<Key: Hashable & CustomStringConvertible> {
       try store(key, isGone ? nil : wanted)
       discrepancies[key] = nil
     } catch {
-      report.problems.append(PolicyProblem("\(key)", .map(error)))
+      report.add(PolicyProblem("\(key)", .map(error)))
       discrepancies[key] = Discrepancy(wanted: wanted, actual: actual)
       if isGone { gone.insert(key) } else { gone.remove(key) }
     }

@@ -147,6 +147,13 @@ final class DimensionTable {
 
   // MARK: - Bits
 
+  /// Leaves what readers have as it is: changes from now on are for those of the next header.
+  func copy() throws(NoRoom) {
+    let old = run
+    run = try words.place(vectors.map(offset))
+    words.retire(old)
+  }
+
   /// Changes what some bits ask for, none of which is live. The header has to be written anew before they are.
   func change(_ changes: [(bit: Int, old: Demand, new: Demand)]) throws(NoRoom) {
     var flipped = false

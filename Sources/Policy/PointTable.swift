@@ -17,6 +17,10 @@ final class PointTable {
   private var policies: [Int: Set<Int>] = [:]
   private var points: [PolicyPoint: Point] = [:]
   private var pointsByLabels: [Int: Set<PolicyPoint>] = [:]
+  /// Lists that have been made out of the policies as they are.
+  private var lists: [Circumstances: PolicyList?] = [:]
+  /// Points whose list is found out by ``settle()``. `nil`: it is found out at once.
+  private var pending: Set<PolicyPoint>?
 
   init(catalog: PolicyCatalog, sets: PolicySets) {
     self.catalog = catalog
@@ -48,7 +52,7 @@ final class PointTable {
         points[name] = Point(labels: number, profiles: profiles, set: 0)
       }
       pointsByLabels[number, default: []].insert(name)
-      moves[name] = .some(list(name))
+      if pending?.insert(name) == nil { moves[name] = .some(list(name)) }
     }
     move(moves)
   }
@@ -56,6 +60,7 @@ final class PointTable {
   /// Removes the points of an endpoint.
   func remove(_ names: [PolicyPoint]) {
     let known = names.filter { points[$0] != nil }
+    pending?.subtract(known)
     let nowhere: PolicyList? = nil
     move(Dictionary(uniqueKeysWithValues: known.map { ($0, nowhere) }))
     for name in known {
@@ -70,11 +75,26 @@ final class PointTable {
     subjects.release(attribute: labels)
   }
 
+  /// What a list follows from, as long as the policies are the same.
+  private struct Circumstances: Hashable {
+    let subjects: Set<Int>
+    let stages: Set<Policy.Stage>
+    let direction: PolicyDirection
+    let isHost: Bool
+    let ending: PolicyEnding
+    let profiles: [String]
+  }
+
   private func list(_ name: PolicyPoint) -> PolicyList? {
     guard let point = points[name] else { return nil }
-    var numbers: Set<Int> = []
-    for pattern in subjects.patterns(matchedBy: point.labels) { numbers.formUnion(policies[pattern] ?? []) }
-    return catalog.list(numbers, at: name, profiles: point.profiles)
+    let circumstances = Circumstances(
+      subjects: subjects.patterns(matchedBy: point.labels), stages: name.stages, direction: name.direction,
+      isHost: name.isHost, ending: name.ending, profiles: point.profiles)
+    if let known = lists[circumstances] { return known }
+    let policies = circumstances.subjects.reduce(into: Set<Int>()) { $0.formUnion(self.policies[$1] ?? []) }
+    let list = catalog.list(policies, at: name, profiles: point.profiles)
+    lists[circumstances] = .some(list)
+    return list
   }
 
   private func move(_ moves: [PolicyPoint: PolicyList?]) {
@@ -105,39 +125,31 @@ final class PointTable {
     return subjects.attributes(matching: pattern).reduce(into: []) { $0.formUnion(pointsByLabels[$1] ?? []) }
   }
 
-  /// Finds out anew what judges `names`.
-  ///
-  /// Something other than an endpoint has changed, in the same way for all of them: those that were judged by the same
-  /// set still are, if `group` says the same of them.
-  func renew(_ names: Set<PolicyPoint>, group: (PolicyPoint) -> Bool) {
-    struct Group: Hashable {
-      let set: UInt32
-      let isIn: Bool
-      let ending: PolicyEnding
-      let isHost: Bool
-    }
-    var lists: [Group: PolicyList?] = [:]
-    var moves: [PolicyPoint: PolicyList?] = [:]
-    for name in names {
-      guard let point = points[name] else { continue }
-      // Points without a set have nothing in common.
-      guard point.set > PolicySets.denial else {
-        moves[name] = .some(list(name))
-        continue
-      }
-      let isHost = if case .host = name { true } else { false }
-      let key = Group(set: point.set, isIn: group(name), ending: name.ending, isHost: isHost)
-      let list = lists[key] ?? .some(list(name))
-      lists[key] = list
-      moves[name] = list
-    }
-    move(moves)
+  /// Finds out anew what judges `names`, after a change of something other than an endpoint.
+  func renew(_ names: Set<PolicyPoint>) {
+    guard pending == nil else { return pending?.formUnion(names) ?? () }
+    move(Dictionary(uniqueKeysWithValues: names.filter { points[$0] != nil }.map { ($0, list($0)) }))
+  }
+
+  /// Forgets the lists that are known: policies or tiers are others now.
+  func forgetLists() { lists = [:] }
+
+  // MARK: - Many changes
+
+  /// Puts off finding out what judges whom until ``settle()``.
+  func putOff() { pending = [] }
+
+  /// Finds out what has been put off.
+  func settle() {
+    let names = pending ?? []
+    pending = nil
+    move(Dictionary(uniqueKeysWithValues: names.filter { points[$0] != nil }.map { ($0, list($0)) }))
   }
 
   /// Looks once more for a set for points that got none.
   func retry() {
     let denied = Set(points.filter { $0.value.set == PolicySets.denial }.keys)
-    if !denied.isEmpty { renew(denied) { _ in true } }
+    if !denied.isEmpty { renew(denied) }
   }
 
   /// All points.

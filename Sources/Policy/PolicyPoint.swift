@@ -34,6 +34,9 @@ public enum PolicyPoint: Hashable, Sendable {
     }
   }
 
+  /// Whether it is a host endpoint's.
+  var isHost: Bool { if case .host = self { true } else { false } }
+
   /// Which kinds of policies are asked here.
   var stages: Set<Policy.Stage> {
     switch self {

@@ -30,6 +30,8 @@ final class PolicySets {
   private var numbers: [PolicyList: UInt32] = [:]
   private var setsByPolicy: [Int: Set<UInt32>] = [:]
   private var failed: Set<UInt32> = []
+  /// Sets that ``settle()`` brings up to date. `nil`: they are at once.
+  private var pending: Set<UInt32>?
   private var freeSets: [UInt32]
   private var freeHeaders: [UInt32]
   private var retiredHeaders = GraceQueue<UInt32>()
@@ -88,7 +90,7 @@ final class PolicySets {
     }
     guard let number = freeSets.popLast() else {
       for point in points {
-        report.problems.append(PolicyProblem(point, .noRoom(map: "policy_sets", needed: 1, free: 0)))
+        report.add(PolicyProblem(point, .noRoom(map: "policy_sets", needed: 1, free: 0)))
       }
       return Self.denial
     }
@@ -139,7 +141,7 @@ final class PolicySets {
   }
 
   private func update(_ number: UInt32) {
-    guard let entry = entries[number], let context else { return }
+    guard pending?.insert(number) == nil, let entry = entries[number], let context else { return }
     let rules = catalog.rules(entry.list).map { (expansion: context.book.retain($0.rule), tier: $0.tier) }
     defer { for rule in rules { context.book.release(rule.expansion) } }
     do throws(SetBody.Failure) {
@@ -147,6 +149,18 @@ final class PolicySets {
       publish(entry, number)
     } catch {
       fail(entry, number, error)
+    }
+  }
+
+  /// Makes sets anew that keep more for rules that are gone than for those that are there; or anything, if `isFull`.
+  func compact(isFull: Bool) {
+    for (number, entry) in entries {
+      guard let body = entry.body else { continue }
+      let stale = body.staleCount
+      guard stale > (isFull ? 0 : body.liveCount + 64) else { continue }
+      // A body is not changed for other tiers, but made anew.
+      entry.tiers = [""]
+      update(number)
     }
   }
 
@@ -202,8 +216,18 @@ final class PolicySets {
       case .tooManyRules(let count): .tooManyRules(count)
       }
     for point in entry.points.sorted(by: { $0.description < $1.description }) {
-      report.problems.append(PolicyProblem(point, reason))
+      report.add(PolicyProblem(point, reason))
     }
+  }
+
+  /// Puts off bringing sets up to date until ``settle()``.
+  func putOff() { pending = [] }
+
+  /// Brings the sets up to date that have been put off.
+  func settle() {
+    let numbers = pending ?? []
+    pending = nil
+    for number in numbers.sorted() { update(number) }
   }
 
   /// Tries again what has failed.

@@ -127,25 +127,27 @@ extension PolicyTable {
   private func renew(policy name: PolicyName) {
     let old = catalog[name].map { ($0.policy, points.points(matching: $0.policy.subject.selector)) }
     if let entry = catalog[name] { points.remove(entry) }
+    points.forgetLists()
     guard let policy = state.policies[name] else {
-      points.renew(old?.1 ?? []) { _ in false }
+      points.renew(old?.1 ?? [])
       return catalog.remove(name)
     }
     if !catalog.hasTier(policy.tier) {
-      report.problems.append(PolicyProblem(name, .unknownTier(policy.tier)))
+      report.add(PolicyProblem(name, .unknownTier(policy.tier)))
     }
     let entry = catalog.set(policy)
     points.insert(entry)
     let matching = points.points(matching: policy.subject.selector)
     if old.map({ !$0.0.hasSamePlace(as: policy) }) ?? true {
-      points.renew(matching.union(old?.1 ?? []), group: matching.contains)
+      points.renew(matching.union(old?.1 ?? []))
     }
     sets.update(policy: entry.number)
   }
 
   private func renew(tier name: String) {
     catalog.set(state.tiers[name], named: name)
-    points.renew(points.names) { _ in true }
+    points.forgetLists()
+    points.renew(points.names)
     sets.update { $0.tiers.contains { $0.tier == name } }
   }
 }

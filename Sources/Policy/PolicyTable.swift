@@ -17,7 +17,7 @@ import TableSupport
 ///
 /// Each change takes effect for a point by one store; a packet is judged by the rules before it or by those after it.
 /// What is replaced is written again only after ``gracePeriod``, as a program may still read it; ``reclaim(now:)`` keeps
-/// the time. Changes that ``apply(_:)`` is given together take effect one after the other.
+/// the time. Changes that ``apply(_:)`` is given together take effect one after the other, unless they are very many.
 ///
 /// # What it costs
 ///
@@ -43,6 +43,9 @@ public final class PolicyTable {
     public var changedPoints: Set<PolicyPoint> = []
     /// The sets of which ``PolicyTable/policies(of:)`` says something else now.
     public var changedSets: Set<UInt32> = []
+
+    /// Nothing.
+    public init() {}
   }
 
   /// How long a program may hold what it has read.
@@ -119,11 +122,25 @@ public final class PolicyTable {
   // MARK: - Updates
 
   /// Makes `changes`, one after the other, and writes the differences that they make.
-  public func apply(_ changes: some Sequence<StateChange>) -> Outcome {
+  ///
+  /// If they are more than ``most``, as where a node starts, each policy set is brought up to date once, after all of
+  /// them.
+  public func apply(_ changes: some Collection<StateChange>) -> Outcome {
     retryWrites()
+    guard changes.count > Self.most else {
+      for change in changes { apply(change) }
+      return finish()
+    }
+    points.putOff()
+    sets.putOff()
     for change in changes { apply(change) }
+    points.settle()
+    sets.settle()
     return finish()
   }
+
+  /// The most changes that take effect one by one if they are given together.
+  public static let most = 256
 
   /// Recycles what no reader can hold any more, and tries again what had failed.
   ///
@@ -135,6 +152,7 @@ public final class PolicyTable {
       sets.forget(spaces[kind].reclaim(now: now, after: Self.gracePeriod), of: kind)
     }
     sets.reclaim(now: now, after: Self.gracePeriod)
+    sets.compact(isFull: !discrepancies.isEmpty)
     retryWrites()
     return finish()
   }

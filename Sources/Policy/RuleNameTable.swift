@@ -27,7 +27,7 @@ final class RuleNameTable {
       if !set.isEmpty { try map.update(keys: Array(set.keys), values: Array(set.values), mode: .set) }
       wanted = [:]
     } catch {
-      report.problems.append(PolicyProblem("names of \(set.count) rules", .map(error)))
+      report.add(PolicyProblem("names of \(set.count) rules", .map(error)))
     }
   }
 }

@@ -31,7 +31,9 @@ final class SetBody {
   private var tables: [DimensionTable?] = Array(repeating: nil, count: Dimension.count)
   private var live: [VectorPool.Number] = []
   private var rules: WordStore.Run
-  private var resting = GraceQueue<[Int]>()
+  private var resting = GraceQueue<[(bit: Int, rest: Int)]>()
+  /// By bit: how often it has begun to rest.
+  private var rests: [Int]
 
   /// What can go wrong.
   enum Failure: Error {
@@ -53,6 +55,7 @@ final class SetBody {
     self.layout = layout
     states = Array(repeating: .free, count: layout.count)
     occupants = Array(repeating: nil, count: layout.count)
+    rests = Array(repeating: 0, count: layout.count)
     self.rules = WordStore.Run(offset: 0, count: 0)
     for (index, (expansion, tier)) in rules.enumerated() {
       let bits = Array(layout.first[index]..<(layout.first[index] + sizes[index]))
@@ -79,15 +82,20 @@ final class SetBody {
   }
 
   private func writeAll() throws(NoRoom) {
-    var ruleWords = Array(repeating: UInt64(0), count: layout.count)
-    for placement in placements {
-      for bit in placement.bits { ruleWords[bit] = word(placement) }
-    }
     rules = try context.words.place(ruleWords)
     for dimension in Dimension.allCases where isParticular(dimension) {
       tables[dimension.rawValue] = try table(dimension)
     }
     live = try liveVectors()
+  }
+
+  private var ruleWords: [UInt64] {
+    var words = Array(repeating: UInt64(0), count: layout.count)
+    for placement in placements {
+      let word = word(placement)
+      for bit in placement.bits { words[bit] = word }
+    }
+    return words
   }
 
   private func isParticular(_ dimension: Dimension) -> Bool {
@@ -200,40 +208,46 @@ final class SetBody {
 
   /// Makes the body one of `rules`, whose tiers are the same as before. If this throws, the body is good for nothing
   /// but what its header says now.
+  ///
+  /// Best are free bits at the place, which mean nothing to the header in use. Otherwise rules nearby move as well, to
+  /// bits that do mean something: then the tables concerned are copied first.
   func change(to rules: [(expansion: RuleExpansion, tier: Int)]) throws(NoRoom) -> Change {
-    let first = zip(placements, rules).prefix { $0.expansion === $1.expansion && $0.tier == $1.tier }.count
-    let rest = min(placements.count, rules.count) - first
-    let last = zip(placements.reversed(), rules.reversed()).prefix(rest)
-      .prefix { $0.expansion === $1.expansion && $0.tier == $1.tier }.count
+    var first = 0
+    while first < min(placements.count, rules.count), isSame(placements[first], rules[first]) { first += 1 }
+    var last = 0
+    while last < min(placements.count, rules.count) - first,
+      isSame(placements[placements.count - 1 - last], rules[rules.count - 1 - last])
+    {
+      last += 1
+    }
     let removed = first..<(placements.count - last)
-    let added = rules[first..<(rules.count - last)]
+    let added = Array(rules[first..<(rules.count - last)])
     guard !removed.isEmpty || !added.isEmpty else { return .none }
-    guard let new = place(added, between: first, and: placements.count - last) else { return .needsBody(busy: first) }
-    let old = Array(placements[removed])
-    for placement in new { context.book.retain(placement.expansion) }
-    placements.replaceSubrange(removed, with: new)
-    try write(new)
-    for vector in live { context.pool.release(vector) }
-    live = try liveVectors()
-    for placement in old {
-      for bit in placement.bits { states[bit] = .resting }
-      resting.append(placement.bits)
-      context.retire(placement.expansion)
+    if let new = place(added, between: removed, where: { states[$0] == .free }) {
+      try replace(removed, by: new, copying: false)
+    } else if let (range, new) = shift(added, insteadOf: removed) {
+      try replace(range, by: new, copying: true)
+    } else {
+      return .needsBody(busy: first)
     }
     return .done
   }
 
-  /// Bits for rules that come after the placement before `start` and before the one at `end`. `nil`: there is no room.
+  private func isSame(_ placement: Placement, _ rule: (expansion: RuleExpansion, tier: Int)) -> Bool {
+    placement.expansion === rule.expansion && placement.tier == rule.tier
+  }
+
+  /// Bits, of those that are `available`, for rules in place of the placements in `range`. `nil`: there is no room.
   private func place(
-    _ rules: ArraySlice<(expansion: RuleExpansion, tier: Int)>, between start: Int, and end: Int
+    _ rules: [(expansion: RuleExpansion, tier: Int)], between range: Range<Int>, where isAvailable: (Int) -> Bool
   ) -> [Placement]? {
-    let lower = placements[..<start].last { !$0.bits.isEmpty }.flatMap(\.bits.last).map { $0 + 1 } ?? 0
-    let upper = placements[end...].first { !$0.bits.isEmpty }.flatMap(\.bits.first) ?? layout.count
+    let lower = placements[..<range.lowerBound].last { !$0.bits.isEmpty }.flatMap(\.bits.last).map { $0 + 1 } ?? 0
+    let upper = placements[range.upperBound...].first { !$0.bits.isEmpty }.flatMap(\.bits.first) ?? layout.count
     var result: [Placement] = []
     for tier in Set(rules.map(\.tier)).sorted() {
       let group = rules.filter { $0.tier == tier }
       let (low, high) = (max(lower, layout.start(ofTier: tier)), min(upper, layout.end(ofTier: tier)))
-      let free = low < high ? (low..<high).filter { states[$0] == .free } : []
+      let free = low < high ? (low..<high).filter(isAvailable) : []
       let needed = group.reduce(0) { $0 + $1.expansion.bits.count }
       guard free.count >= needed else { return nil }
       var used = 0
@@ -246,8 +260,41 @@ final class SetBody {
     return result
   }
 
-  /// Puts rules into all vectors. None of their bits is live yet.
-  private func write(_ new: [Placement]) throws(NoRoom) {
+  /// Bits for rules in place of the placements in `removed`, and for as many neighbours of these as have to move for
+  /// that. `nil`: they are too many.
+  private func shift(
+    _ added: [(expansion: RuleExpansion, tier: Int)], insteadOf removed: Range<Int>
+  ) -> (range: Range<Int>, new: [Placement])? {
+    var range = removed
+    for _ in 0..<Self.mostShifts {
+      let rules =
+        placements[range.lowerBound..<removed.lowerBound].map { ($0.expansion, $0.tier) } + added
+        + placements[removed.upperBound..<range.upperBound].map { ($0.expansion, $0.tier) }
+      if let new = place(rules, between: range, where: { _ in true }) { return (range, new) }
+      range = max(range.lowerBound - 2, 0)..<min(range.upperBound + 2, placements.count)
+    }
+    return nil
+  }
+
+  private static let mostShifts = 24
+
+  private func replace(_ range: Range<Int>, by new: [Placement], copying: Bool) throws(NoRoom) {
+    let old = Array(placements[range])
+    for placement in new { context.book.retain(placement.expansion) }
+    for bit in old.lazy.flatMap(\.bits) { states[bit] = .resting }
+    placements.replaceSubrange(range, with: new)
+    try write(new, copying: copying)
+    let oldLive = live
+    live = try liveVectors()
+    for vector in oldLive { context.pool.release(vector) }
+    let bits = old.flatMap(\.bits)
+    for bit in bits { rests[bit] += 1 }
+    resting.append(bits.map { ($0, rests[$0]) })
+    for placement in old { context.retire(placement.expansion) }
+  }
+
+  /// Puts rules into all vectors: of bits that are not live, or of copies of the tables.
+  private func write(_ new: [Placement], copying: Bool) throws(NoRoom) {
     let bits = new.flatMap(\.bits)
     let old = Dimension.allCases.map { dimension in bits.map { demand($0, dimension) } }
     for placement in new { occupy(placement) }
@@ -257,20 +304,37 @@ final class SetBody {
       }
       .filter { $0.old != $0.new }
       if let table = tables[dimension.rawValue] {
-        if !changes.isEmpty { try table.change(changes) }
+        guard !changes.isEmpty else { continue }
+        if copying { try table.copy() }
+        try table.change(changes)
       } else if changes.contains(where: \.new.isParticular) {
         tables[dimension.rawValue] = try table(dimension)
       }
     }
+    guard !copying else { return try copyRules() }
     for placement in new {
       for bit in placement.bits { context.words.set(word(placement), at: Int(rules.offset) + bit) }
     }
   }
 
+  private func copyRules() throws(NoRoom) {
+    let old = rules
+    rules = try context.words.place(ruleWords)
+    context.words.retire(old)
+  }
+
   /// Lets bits be used again of which nobody reads the header any more.
   func reclaim(now: ContinuousClock.Instant, after grace: Duration) {
-    for bit in resting.expire(now: now, after: grace).joined() { states[bit] = .free }
+    for (bit, rest) in resting.expire(now: now, after: grace).joined() where states[bit] == .resting {
+      if rests[bit] == rest { states[bit] = .free }
+    }
   }
+
+  /// Bits that keep the meaning of rules that are gone, and with it the classes that those needed.
+  var staleCount: Int { zip(states, occupants).count { $0 != .live && $1 != nil } }
+
+  /// Bits that are live.
+  var liveCount: Int { states.count { $0 == .live } }
 
   /// Whether bits wait for the end of their grace period.
   var hasResting: Bool { !resting.isEmpty }
