@@ -9,12 +9,12 @@ struct BitLayout {
 
   /// A layout for rules of `sizes` bits in these `tiers`, which do not fall. `nil`: they are too many.
   ///
-  /// A quarter of the bits stays free, spread evenly, but for what is kept at the rule with index `busy`: where rules
+  /// As many bits stay free as are used, if there are so many, spread evenly, but for what is kept at the rule with index `busy`: where rules
   /// have just been changed, more changes are likely.
   init?(sizes: [Int], tiers: [Int], tierCount: Int, busy: Int?) {
     let total = sizes.reduce(0, +)
     guard total <= BitVector.capacity else { return nil }
-    count = max(64, min(BitVector.capacity, (total + total / 4 + 63) / 64 * 64))
+    count = max(64, min(BitVector.capacity, (2 * total + 63) / 64 * 64))
     let slack = count - total
     let reserve = busy == nil ? 0 : min(Self.busyReserve, slack / 2)
     let spread = slack - reserve

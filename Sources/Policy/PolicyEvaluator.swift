@@ -5,7 +5,7 @@ import TableSupport
 
 /// Asks the tables of policy what they say to a packet, step by step as the datapath does.
 public struct PolicyEvaluator {
-  private let maps: PolicyMaps
+  let maps: PolicyMaps
 
   /// An evaluator of what is in `maps`.
   public init(_ maps: PolicyMaps) {
@@ -54,14 +54,15 @@ public struct PolicyEvaluator {
   private func vectors(_ header: policy_header, _ packet: PolicyPacket) throws(BPFError) -> [Int] {
     var vectors = [Int(packet.family == .ipv4 ? header.live.0 : header.live.1)]
     for dimension in Dimension.allCases where header.dimensions >> UInt32(dimension.rawValue) & 1 == 1 {
-      let number = try classNumber(dimension, packet)
-      if number < word(header.classes, dimension) {
-        vectors.append(Int(maps.words.read(Int(word(header.tables, dimension)) + Int(number))))
-      } else {
-        vectors.append(Int(word(header.fallback, dimension)))
-      }
+      vectors.append(vector(header, dimension, try classNumber(dimension, packet)))
     }
     return vectors
+  }
+
+  /// Where the vector of a class is.
+  func vector(_ header: policy_header, _ dimension: Dimension, _ number: UInt32) -> Int {
+    guard number < word(header.classes, dimension) else { return Int(word(header.fallback, dimension)) }
+    return Int(maps.words.read(Int(word(header.tables, dimension)) + Int(number)))
   }
 
   private func word<Words: BitwiseCopyable>(_ words: Words, _ dimension: Dimension) -> UInt32 {
@@ -91,7 +92,7 @@ public struct PolicyEvaluator {
     return PolicyVerdict(header.unmatched == 0 ? .next : .deny, logged: logged)
   }
 
-  private func firstCommonBit(_ vectors: [Int], from start: Int) -> Int? {
+  func firstCommonBit(_ vectors: [Int], from start: Int) -> Int? {
     var word = start / 64
     var mask = UInt64.max << UInt64(start % 64)
     while word < BitVector.summaryWords * 64 {

@@ -1,5 +1,6 @@
 import BPF
 import CBPF
+import Glibc
 import Synchronization
 import TableSupport
 
@@ -142,8 +143,14 @@ final class PolicySets {
 
   private func update(_ number: UInt32) {
     guard pending?.insert(number) == nil, let entry = entries[number], let context else { return }
-    let rules = catalog.rules(entry.list).map { (expansion: context.book.retain($0.rule), tier: $0.tier) }
-    defer { for rule in rules { context.book.release(rule.expansion) } }
+    // Rules that somebody uses stay used while this goes on.
+    var begun: [RuleExpansion] = []
+    let rules = catalog.rules(entry.list).map { listed in
+      if let expansion = listed.rule.expansion { return (expansion: expansion, tier: listed.tier) }
+      begun.append(context.book.retain(listed.rule))
+      return (expansion: begun[begun.count - 1], tier: listed.tier)
+    }
+    defer { for expansion in begun { context.book.release(expansion) } }
     do throws(SetBody.Failure) {
       try change(entry, to: rules, context)
       publish(entry, number)
@@ -185,13 +192,21 @@ final class PolicySets {
 
   private func publish(_ entry: Entry, _ number: UInt32) {
     guard let body = entry.body, !entry.isBlocked else { return store(0, entry, number) }
-    guard let slot = freeHeaders.popLast() else {
+    guard let slot = freeHeaders.popLast() ?? retiredHeader() else {
       return fail(entry, number, .noRoom(NoRoom(map: "policy_headers", needed: 1, free: 0)))
     }
     let unmatched = entry.list.ending == .profiles ? POLICY_DENY.rawValue : 0
     maps.headers.write([body.header(unmatched: unmatched)], at: Int(slot))
     store(slot, entry, number)
     failed.remove(number)
+  }
+
+  /// A header from among those that wait, if there is no other: see ``WordStore``.
+  private func retiredHeader() -> UInt32? {
+    guard !retiredHeaders.isEmpty else { return nil }
+    usleep(WordStore.shortWait)
+    freeHeaders = retiredHeaders.removeAll()
+    return freeHeaders.popLast()
   }
 
   /// Puts a header in force, which has been written.

@@ -128,7 +128,10 @@ public final class PolicyTable {
   public func apply(_ changes: some Collection<StateChange>) -> Outcome {
     retryWrites()
     guard changes.count > Self.most else {
-      for change in changes { apply(change) }
+      for change in changes {
+        apply(change)
+        context.words.settle()
+      }
       return finish()
     }
     points.putOff()
@@ -176,6 +179,7 @@ public final class PolicyTable {
 
   private func finish() -> Outcome {
     sets.block(discrepancies)
+    context.words.settle()
     names.flush()
     return report.take()
   }

@@ -30,6 +30,8 @@ final class SetBody {
   private var occupants: [(expansion: RuleExpansion, alternative: Int)?]
   private var tables: [DimensionTable?] = Array(repeating: nil, count: Dimension.count)
   private var live: [VectorPool.Number] = []
+  /// The bits that the next header has live.
+  private var liveWords: (ipv4: [UInt64], ipv6: [UInt64])
   private var rules: WordStore.Run
   private var resting = GraceQueue<[(bit: Int, rest: Int)]>()
   /// By bit: how often it has begun to rest.
@@ -56,6 +58,8 @@ final class SetBody {
     states = Array(repeating: .free, count: layout.count)
     occupants = Array(repeating: nil, count: layout.count)
     rests = Array(repeating: 0, count: layout.count)
+    let none = Array(repeating: UInt64(0), count: layout.count / 64)
+    liveWords = (none, none)
     self.rules = WordStore.Run(offset: 0, count: 0)
     for (index, (expansion, tier)) in rules.enumerated() {
       let bits = Array(layout.first[index]..<(layout.first[index] + sizes[index]))
@@ -79,6 +83,7 @@ final class SetBody {
       states[bit] = .live
       context.book.retain(placement.expansion)
     }
+    setLive(placement, true)
   }
 
   private func writeAll() throws(NoRoom) {
@@ -122,22 +127,27 @@ final class SetBody {
       | target
   }
 
-  private func liveVectors() throws(NoRoom) -> [VectorPool.Number] {
-    var words = [AddressFamily: [UInt64]]()
-    for family in AddressFamily.allCases { words[family] = Array(repeating: 0, count: layout.count / 64) }
-    for placement in placements {
-      for family in placement.expansion.families {
-        for bit in placement.bits { words[family]?[bit / 64] |= 1 << UInt64(bit % 64) }
-      }
+  /// Makes the bits of a rule count, or no longer, in the next header.
+  private func setLive(_ placement: Placement, _ isLive: Bool) {
+    for bit in placement.bits {
+      let mask = UInt64(1) << UInt64(bit % 64)
+      if placement.expansion.families.contains(.ipv4) { flip(&liveWords.ipv4[bit / 64], mask, isLive) }
+      if placement.expansion.families.contains(.ipv6) { flip(&liveWords.ipv6[bit / 64], mask, isLive) }
     }
-    var result: [VectorPool.Number] = []
+  }
+
+  private func flip(_ word: inout UInt64, _ mask: UInt64, _ isSet: Bool) {
+    if isSet { word |= mask } else { word &= ~mask }
+  }
+
+  private func liveVectors() throws(NoRoom) -> [VectorPool.Number] {
+    let first = try context.pool.retain(BitVector(liveWords.ipv4))
     do throws(NoRoom) {
-      for family in AddressFamily.allCases { result.append(try context.pool.retain(BitVector(words[family] ?? []))) }
+      return [first, try context.pool.retain(BitVector(liveWords.ipv6))]
     } catch {
-      for vector in result { context.pool.release(vector) }
+      context.pool.release(first)
       throw error
     }
-    return result
   }
 
   /// Takes back everything. Nobody begins to read the body any more.
@@ -281,7 +291,10 @@ final class SetBody {
   private func replace(_ range: Range<Int>, by new: [Placement], copying: Bool) throws(NoRoom) {
     let old = Array(placements[range])
     for placement in new { context.book.retain(placement.expansion) }
-    for bit in old.lazy.flatMap(\.bits) { states[bit] = .resting }
+    for placement in old {
+      for bit in placement.bits { states[bit] = .resting }
+      setLive(placement, false)
+    }
     placements.replaceSubrange(range, with: new)
     try write(new, copying: copying)
     let oldLive = live

@@ -25,4 +25,10 @@ package struct GraceQueue<Element> {
     }
     return expired
   }
+
+  /// Takes out everything, however long it has waited.
+  package mutating func removeAll() -> [Element] {
+    defer { (added, waiting) = ([], []) }
+    return waiting.flatMap(\.elements) + added
+  }
 }
