@@ -7,7 +7,7 @@ struct Martlet: AsyncParsableCommand {
     commandName: "martlet",
     abstract: "Kubernetes services in eBPF, with the client's own address in the pod's log.",
     subcommands: [
-      AgentCommand.self, ServiceCommand.self, ConntrackCommand.self, CountersCommand.self,
+      AgentCommand.self, ServiceCommand.self, ConntrackCommand.self, CountersCommand.self, PolicyCommand.self,
       PreflightCommand.self, CleanCommand.self, DemoCommand.self, DemoPodCommand.self,
     ])
 }

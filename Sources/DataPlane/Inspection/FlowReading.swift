@@ -33,6 +33,10 @@ public struct FlowReading: Hashable, Sendable, Codable {
   public var replyBytes: UInt64
   /// Seconds since the last packet in either direction.
   public var idleSeconds: Double
+  /// The id of the rule that let the flow leave its source; `nil` if none was asked.
+  public var egressRule: UInt32?
+  /// The id of the rule that let the flow enter its destination; `nil` if none was asked.
+  public var ingressRule: UInt32?
 }
 
 extension DatapathMaps {
@@ -86,7 +90,8 @@ extension FlowReading {
       backend: Self.socket(flow.destination, flow.destination_port),
       sourceSeen: Self.socket(flow.source, flow.source_port), service: service,
       packets: flow.packets, bytes: flow.bytes, replyPackets: reply?.packets ?? 0, replyBytes: reply?.bytes ?? 0,
-      idleSeconds: max(0, idleSeconds))
+      idleSeconds: max(0, idleSeconds), egressRule: flow.egress_rule == 0 ? nil : flow.egress_rule,
+      ingressRule: flow.ingress_rule == 0 ? nil : flow.ingress_rule)
   }
 
   private static func socket(_ address: ip_address, _ port: UInt16) -> Socket {
