@@ -66,6 +66,8 @@ struct AgentCommand: AsyncParsableCommand {
       has written).
       """)
   var workloadToHost = Configuration.WorkloadToHostAction.automatic
+  @Option(help: "Senders outside that are not heard: prefixes, comma separated; what they send is dropped on arrival.")
+  var blocklist = PrefixList(prefixes: [])
   @Option(help: "Port of /healthz and /livez; 0: no health checks, for services neither.")
   var healthPort = HealthServer.defaultPort
   @Option(help: "trace, debug, info, notice, warning or error.") var logLevel = Logger.Level.info
@@ -83,6 +85,7 @@ struct AgentCommand: AsyncParsableCommand {
     var options = BPFDataPlane.Options(configuration: configuration, pins: data.pins, interfaces: interfaces)
     options.masqueradePools = masqueradePools?.prefixes
     options.directReturnExclusions = directReturnExclusions.prefixes
+    options.blockedSources = blocklist.prefixes
     options.usesOverlay = overlay == .vxlan
     options.cgroup = cgroup
     let agent = try Agent(options, manifests: ManifestFolder(path: manifests), healthPort: healthPort, logger: logger)

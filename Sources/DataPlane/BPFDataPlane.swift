@@ -34,6 +34,8 @@ public final class BPFDataPlane: DataPlane {
     public var masqueradePools: [IPPrefix]?
     /// Clients to which replies return through the node they came in by, whatever a service says of direct return.
     public var directReturnExclusions: [IPPrefix] = []
+    /// Senders outside that are not heard: what they send is dropped where it arrives.
+    public var blockedSources: [IPPrefix] = []
     /// Whether pods of other nodes are reached through the tunnel rather than by the kernel's routes.
     public var usesOverlay = false
     /// The cgroup (version 2) whose processes are given a backend where they connect to a service; `nil`: none are.
@@ -82,6 +84,8 @@ public final class BPFDataPlane: DataPlane {
   private var settings = CBPF.settings()
   /// What the kernel has beside the addresses of the node's object: they come and go.
   private var ownAddresses: [IPAddress] = []
+  /// The interfaces to the network.
+  private var network: Set<InterfaceIndex> = []
 
   /// Loads the datapath, or takes over what `options.pins` hold. Nothing is attached yet.
   ///
@@ -100,7 +104,7 @@ public final class BPFDataPlane: DataPlane {
     maps = try DatapathMaps(of: object)
     policyMaps = try DatapathPolicyMaps(of: object)
     policy = NodePolicy(NodePolicyMaps(policyMaps), options.configuration, names: policyMaps.names)
-    try policy.enterFailsafes()
+    try policy.enterConstants(blocked: options.blockedSources)
     netlink = try NetlinkSocket()
     try Self.checkInterfaces(options.interfaces, netlink)
     let programs = try DatapathPrograms(of: object)
@@ -233,7 +237,21 @@ public final class BPFDataPlane: DataPlane {
   private func judgeAgain() -> [DataPlaneProblem] {
     _ = policy.takeChange()
     settings.policy_generation &+= 1
-    return updateSettings()
+    return updateSettings() + updateWire()
+  }
+
+  /// Where packets are dropped before connections are tracked, it is as early as there is a hook.
+  private func updateWire() -> [DataPlaneProblem] {
+    let isNeeded = settings.untracked & (UNTRACKED_BLOCKED.rawValue | UNTRACKED_INGRESS.rawValue) != 0
+    do throws(BPFError) {
+      try attachments.attachWire(to: isNeeded ? network : [])
+      return []
+    } catch {
+      return [
+        DataPlaneProblem(
+          "hook \(WireProgram.name)", "\(error); what it is for is dropped a little later instead, at more cost")
+      ]
+    }
   }
 
   // MARK: - Services
@@ -278,7 +296,7 @@ public final class BPFDataPlane: DataPlane {
     do {
       let host = try HostNetwork(netlink)
       let node = cluster.node
-      let network = try host.networkInterfaces(named: options.interfaces, of: node)
+      network = try host.networkInterfaces(named: options.interfaces, of: node)
       problems += host.missing(options.interfaces).map {
         DataPlaneProblem("interface \($0)", "there is none of that name: correct --interface, or create it")
       }
@@ -286,11 +304,11 @@ public final class BPFDataPlane: DataPlane {
       var plugged: [NamespacedName: UInt32] = [:]
       problems += try plugPods(host, network, &plugged)
       problems += policy.assign(plugged)
-      problems += policy.protect(host.links, host.addresses)
+      problems += policy.protect(host.interfaces)
       problems += updateTunnel(mtu: mtu)
       problems += try updateForwarding(host)
       problems += updateSettings()
-      problems += attach(.net, to: network)
+      problems += attach(.net, to: network) + updateWire()
       problems += attach(.host, to: [.loopback])
       problems += attach(.pod, to: endpoints.interfaces(of: plugged.values))
       problems += updateCluster(mtu: mtu)

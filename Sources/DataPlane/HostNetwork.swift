@@ -33,6 +33,14 @@ struct HostNetwork {
     Set(try netlink.interfacesWithDefaultRoute())
   }
 
+  /// The interfaces with their addresses, by which host endpoints know them.
+  var interfaces: [HostInterface] {
+    let addresses = Dictionary(grouping: addresses, by: \.interface)
+    return links.values.map { link in
+      HostInterface(index: link.index, name: link.name, addresses: (addresses[link.index] ?? []).map(\.address))
+    }
+  }
+
   /// The names among `names` that no interface has.
   func missing(_ names: [String]) -> [String] {
     names.filter { name in !links.values.contains { $0.name == name } }

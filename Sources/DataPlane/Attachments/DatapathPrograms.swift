@@ -7,7 +7,7 @@ final class LoadedProgram: Sendable {
   init(_ program: consuming Program) { self.program = program }
 }
 
-/// The loaded programs of the tc hooks.
+/// The loaded programs of the tc hooks, and of the hook before them.
 final class DatapathPrograms: Sendable {
   static let names = ["from_pod", "to_pod", "from_net", "to_net", "from_tunnel", "to_host", "expire"]
 
@@ -16,6 +16,7 @@ final class DatapathPrograms: Sendable {
   init(of object: borrowing Object) throws(BPFError) {
     var programs: [String: LoadedProgram] = [:]
     for name in Self.names { programs[name] = LoadedProgram(try object.program(named: name)) }
+    programs[WireProgram.name] = try WireProgram.load(sharing: object)
     self.programs = programs
   }
 

@@ -30,6 +30,8 @@ final class InterfaceAttachments {
   private let programs: DatapathPrograms
   private let pins: PinFolder
   private(set) var roles: [InterfaceIndex: Role] = [:]
+  /// NICs that have been asked to run the program ahead of the kernel's buffers.
+  private var wired: Set<InterfaceIndex> = []
 
   init(programs: DatapathPrograms, pins: PinFolder) {
     self.programs = programs
@@ -40,16 +42,36 @@ final class InterfaceAttachments {
   func attach(_ role: Role, to interface: InterfaceIndex) throws(BPFError) {
     guard roles[interface] != role else { return }
     if let former = roles[interface] { detach(former, from: interface) }
-    for program in role.programs { try attach(program.name, program.direction, interface) }
+    for program in role.programs {
+      try attach(program.name, .tcx(program.direction, interface: interface.rawValue), interface)
+    }
     roles[interface] = role
   }
 
-  private func attach(_ name: String, _ direction: TrafficDirection, _ interface: InterfaceIndex) throws(BPFError) {
+  private func attach(_ name: String, _ place: Attachment, _ interface: InterfaceIndex) throws(BPFError) {
     let path = pins.link(name, on: interface)
     let program = try programs.program(name)
     if takeOver(path, program, interface) { return }
-    let link = try program.program.attach(to: .tcx(direction, interface: interface.rawValue))
+    let link = try program.program.attach(to: place)
     try link.pin(at: path)
+  }
+
+  /// Attaches ``WireProgram`` to `interfaces`, and to no others. One that does not take it is not asked again.
+  ///
+  /// Throws what the first that did not take it said.
+  func attachWire(to interfaces: Set<InterfaceIndex>) throws(BPFError) {
+    for interface in wired.subtracting(interfaces) { remove(pins.link(WireProgram.name, on: interface)) }
+    let new = interfaces.subtracting(wired)
+    wired = interfaces
+    var failure: BPFError?
+    for interface in new.sorted() {
+      do throws(BPFError) {
+        try attach(WireProgram.name, .xdp(interface: interface.rawValue), interface)
+      } catch {
+        failure = failure ?? error
+      }
+    }
+    if let failure { throw failure }
   }
 
   /// Whether there was a link of a former agent on that very interface. An index may have been given to another one.
@@ -72,15 +94,17 @@ final class InterfaceAttachments {
 
   private func detach(_ role: Role, from interface: InterfaceIndex) {
     for program in role.programs { remove(pins.link(program.name, on: interface)) }
+    if wired.remove(interface) != nil { remove(pins.link(WireProgram.name, on: interface)) }
   }
 
   /// Removes what a former agent has attached and this one has not.
   func removeStale() {
     for name in pins.entries(of: pins.links) {
       guard let interface = PinFolder.interface(ofLink: name) else { continue }
-      let wanted = roles[interface].map { $0.programs.map { pins.link($0.name, on: interface) } }
+      var wanted = roles[interface]?.programs.map { pins.link($0.name, on: interface) } ?? []
+      if wired.contains(interface) { wanted.append(pins.link(WireProgram.name, on: interface)) }
       let path = "\(pins.links)/\(name)"
-      if wanted?.contains(path) != true { remove(path) }
+      if !wanted.contains(path) { remove(path) }
     }
   }
 

@@ -15,7 +15,8 @@ extension InMemoryDataPlane {
   ) throws(PacketQuestionError) -> PacketFate {
     let arrival = try arrival(of: packet, from: origin)
     if let verdict = beforeFlows(arrival) { return PacketFate(verdict) }
-    if let flow = flows[packet.tuple], flow.input != arrival.input {
+    if let fate = beforeTracking(arrival) { return fate }
+    if let flow = flows[packet.tuple], flow.isByStack ? arrival.isFromPod : flow.input != arrival.input {
       guard isSourceValid(arrival) else { return PacketFate(.dropped(.sourceAddress)) }
       // The sender has moved.
       flows.remove(packet.tuple)
@@ -90,6 +91,7 @@ extension InMemoryDataPlane {
 
   /// Sends a packet of a known flow on its way.
   func forward(_ arrival: Arrival, by flow: ModelledFlow) -> PacketFate.Verdict {
+    if flow.isByStack { return .stack }
     if flow.isToHost { return .host }
     if arrival.packet.timeToLive <= 1 && !arrival.origin.isStack { return .dropped(.timeToLive) }
     if flow.endpoint != 0 {

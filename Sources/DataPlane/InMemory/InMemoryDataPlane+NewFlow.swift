@@ -11,12 +11,17 @@ extension InMemoryDataPlane {
     if isLinkScoped(arrival) { return PacketFate(.stack) }
     guard isSourceValid(arrival) else { return PacketFate(.dropped(.sourceAddress)) }
     if tables.isAbsentPod(arrival.tuple.destination) { return PacketFate(.dropped(.noEndpoint)) }
-    if isHostBusiness(arrival) { return PacketFate(.stack) }
+    let isByStack = isHostBusiness(arrival)
+    if isByStack && policy.hostEndpoint(at: ModelledFlow.networkInterface) == nil { return PacketFate(.stack) }
     var flow = ModelledFlow(
-      translated: arrival.tuple, isFromHost: arrival.origin == .host, input: arrival.input, generation: generation)
+      translated: arrival.tuple, isFromHost: arrival.origin == .host, isByStack: isByStack, entry: arrival.entry,
+      input: arrival.input, generation: generation)
+    let admission = admitBeforeNAT(arrival.tuple, &flow)
+    if let fate = denied(arrival, admission) { return fate }
+    if isByStack { return enter(arrival, flow, nil, admission.judgements) }
     switch balance(arrival, &flow) {
-    case .none: return unserved(arrival).map { PacketFate($0) } ?? enter(arrival, flow, nil)
-    case .chosen(let choice): return enter(arrival, flow, choice)
+    case .none: return unserved(arrival).map { PacketFate($0) } ?? enter(arrival, flow, nil, admission.judgements)
+    case .chosen(let choice): return enter(arrival, flow, choice, admission.judgements)
     case .refused: return PacketFate(arrival.packet.refusal)
     case .dropped(let reason): return PacketFate(.dropped(reason))
     }
@@ -126,7 +131,9 @@ extension InMemoryDataPlane {
 
   // MARK: - Entering
 
-  private func enter(_ arrival: Arrival, _ drafted: ModelledFlow, _ choice: ServiceChoice?) -> PacketFate {
+  private func enter(
+    _ arrival: Arrival, _ drafted: ModelledFlow, _ choice: ServiceChoice?, _ judgements: [PolicyJudgement]
+  ) -> PacketFate {
     guard arrival.packet.mayBegin else {
       return PacketFate(.dropped(arrival.tuple.protocol.hasPorts ? .invalidTCPState : .invalidICMP))
     }
@@ -135,12 +142,14 @@ extension InMemoryDataPlane {
     let source = tables.address(arrival.tuple.source)
     let opener = source.kind == ADDRESS_LOCAL_POD.rawValue ? source.index : 0
     let service = choice.flatMap { services.port(withID: $0.frontend.service) }
-    let admission = admit(arrival.tuple, flow, opener: opener)
+    flow.exit = exit(arrival, flow)
+    var admission = admit(arrival.tuple, flow, opener: opener)
+    admission.judgements = judgements + admission.judgements
     if var fate = denied(arrival, admission) {
       (fate.service, fate.candidates) = (service, choice?.candidates ?? [])
       return fate
     }
-    guard settleSourcePort(arrival.tuple, &flow) else { return PacketFate(.dropped(.portExhausted)) }
+    guard flow.isByStack || settleSourcePort(arrival.tuple, &flow) else { return PacketFate(.dropped(.portExhausted)) }
     let reply = flow.reply(
       to: arrival.tuple, openerEndpoint: opener, input: replyInput(flow), tunnelNode: replyTunnel(arrival, choice))
     flows.enter(arrival.tuple, flow, reply: reply)
@@ -154,6 +163,10 @@ extension InMemoryDataPlane {
   private func aim(_ arrival: Arrival, _ flow: inout ModelledFlow) {
     guard flow.tunnelNode == 0 else { return }
     let destination = tables.address(flow.translated.destination)
+    if flow.isByStack {
+      flow.isToHost = destination.kind == ADDRESS_THIS_NODE.rawValue
+      return
+    }
     switch address_kind(destination.kind) {
     case ADDRESS_LOCAL_POD: flow.endpoint = destination.index
     case ADDRESS_THIS_NODE: flow.isToHost = true
@@ -172,6 +185,16 @@ extension InMemoryDataPlane {
       !tables.has(PREFIX_POD, destination), !tables.has(PREFIX_MASQUERADE, destination)
     else { return }
     flow.translated.source = own
+  }
+
+  /// Where the flow leaves.
+  private func exit(_ arrival: Arrival, _ flow: ModelledFlow) -> InterfaceIndex? {
+    if flow.tunnelNode != 0 { return ModelledFlow.tunnelInterface }
+    if flow.isByStack { return arrival.origin == .host ? ModelledFlow.networkInterface : nil }
+    if flow.isToHost { return nil }
+    if flow.endpoint != 0 { return interface(inSlot: flow.endpoint) }
+    // Only a packet that leaves has a route looked up.
+    return arrival.packet.timeToLive <= 1 && !arrival.origin.isStack ? nil : ModelledFlow.networkInterface
   }
 
   /// Makes the reply's tuple unique, in as many tries as the datapath has; `false` if none succeeds.

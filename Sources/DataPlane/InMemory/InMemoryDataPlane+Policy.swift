@@ -4,7 +4,7 @@ import Model
 import Networking
 import Policy
 
-/// Judging a flow, as in `CBPF/datapath/workload_policy.h`.
+/// Judging a flow, as in `CBPF/datapath/admission.h` and `workload_policy.h`.
 extension InMemoryDataPlane {
   /// What policies say of a flow.
   struct Admission {
@@ -15,19 +15,18 @@ extension InMemoryDataPlane {
     var isAnswered = false
   }
 
-  /// Asks the policies at the ends of a flow whose opener, the pod in `slot` or 0, sends as `opener`.
+  /// Asks the policies that a flow meets whose opener, the pod in `slot` or 0, sends as `opener`.
   func admit(_ opener: FlowTuple, _ flow: ModelledFlow, opener slot: UInt32) -> Admission {
     var admission = Admission()
-    if slot != 0 && slot == flow.endpoint { return admission }
+    if slot != 0 && slot == flow.endpoint || flow.endpoint != 0 && flow.isFromHost { return admission }
     let packet = PolicyPacket(opener, translated: flow.translated)
+    if slot == 0 || !flow.isToHost { judgeEntry(packet, flow, &admission) }
     if slot != 0 {
       judge(packet, .egress, slot, .policyEgress, &admission)
-      if admission.denial == nil && flow.isToHost && settings.workload_to_host != WORKLOAD_TO_HOST_ACCEPT.rawValue {
-        admission.denial = .workloadToHost
-      }
+      if flow.isToHost { judgeWorkloadToHost(packet, flow, &admission) }
     }
-    guard admission.denial == nil, flow.endpoint != 0, !flow.isFromHost else { return admission }
-    judge(packet, .ingress, flow.endpoint, .policyIngress, &admission)
+    if flow.endpoint != 0 { judge(packet, .ingress, flow.endpoint, .policyIngress, &admission) }
+    judgeExit(packet, flow, &admission)
     return admission
   }
 
@@ -35,12 +34,21 @@ extension InMemoryDataPlane {
     _ packet: PolicyPacket, _ direction: PolicyDirection, _ slot: UInt32, _ reason: DropReason,
     _ admission: inout Admission
   ) {
+    guard let pod = pod(inSlot: slot) else { return }
     let sets = policy.maps.endpointPolicies.read(Int(slot))
-    let verdict = evaluate(direction == .ingress ? sets.ingress : sets.egress, packet)
-    if let pod = pod(inSlot: slot) {
-      admission.judgements.append(PolicyJudgement(at: .workload(pod, direction), on: packet, verdict))
-    }
-    guard verdict.decision != .allow else { return }
+    let set = direction == .ingress ? sets.ingress : sets.egress
+    judge(packet, .workload(pod, direction), set, reason, &admission)
+  }
+
+  /// Asks one set, unless the flow is denied already.
+  func judge(
+    _ packet: PolicyPacket, _ point: PolicyPoint, _ set: UInt32, _ reason: DropReason, _ admission: inout Admission
+  ) {
+    guard admission.denial == nil else { return }
+    // A pod of which nothing is known yet is denied everything; a host has no such stage then.
+    let verdict = set == 0 ? PolicyVerdict<RuleName>(.deny) : evaluate(set, packet)
+    admission.judgements.append(PolicyJudgement(at: point, on: packet, verdict))
+    guard verdict.decision == .deny || verdict.decision == .reject else { return }
     admission.denial = reason
     admission.isAnswered = verdict.decision == .reject
   }
@@ -65,9 +73,15 @@ extension InMemoryDataPlane {
   /// that they deny now is forgotten.
   func judgeAgain(_ tuple: FlowTuple) -> Admission? {
     guard let flow = flows[tuple], flow.generation != generation, let other = flows[flow.partner] else { return nil }
-    let admission =
-      flow.isOpener
-      ? admit(tuple, flow, opener: other.endpoint) : admit(flow.partner, other, opener: flow.endpoint)
+    let (opener, opening, slot) =
+      flow.isOpener ? (tuple, flow, other.endpoint) : (flow.partner, other, flow.endpoint)
+    var half = opening
+    var admission = admitBeforeNAT(opener, &half)
+    if admission.denial == nil {
+      let later = admit(opener, half, opener: slot)
+      admission = Admission(
+        judgements: admission.judgements + later.judgements, denial: later.denial, isAnswered: later.isAnswered)
+    }
     if admission.denial == nil {
       flows.stamp(tuple, generation: generation)
     } else {
@@ -79,7 +93,7 @@ extension InMemoryDataPlane {
 
 extension PolicyPacket {
   /// The packet that opens a flow. Of ICMP, echoes alone have flows.
-  fileprivate init(_ opener: FlowTuple, translated: FlowTuple) {
+  init(_ opener: FlowTuple, translated: FlowTuple) {
     switch opener.protocol {
     case .icmp: self.init(from: opener.source, to: translated.destination, icmpType: 8)
     case .icmpv6: self.init(from: opener.source, to: translated.destination, icmpType: 128)

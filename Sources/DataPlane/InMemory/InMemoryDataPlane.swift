@@ -34,6 +34,10 @@ public final class InMemoryDataPlane: DataPlane {
     public var masqueradePools: [IPPrefix]?
     /// Clients to which replies return through the node they came in by.
     public var directReturnExclusions: [IPPrefix] = []
+    /// The name of the interface to the network, of which there is one. `nil`: the one that host endpoints name.
+    public var networkInterface: String?
+    /// Senders outside that are not heard.
+    public var blockedSources: [IPPrefix] = []
     /// Whether pods of other nodes are reached through the tunnel.
     public var usesOverlay = false
     /// The most pods on this node.
@@ -138,9 +142,19 @@ public final class InMemoryDataPlane: DataPlane {
       }
     }
     problems += policy.assign(plugged)
+    problems += policy.protect([networkInterface])
     problems += addresses.replace(with: cluster.addresses(slots: plugged), restoring: services)
     problems += removePods(exceptFor: Set(plugged.keys))
     return problems
+  }
+
+  /// The interface to the network. Where nobody has said its name, it is what host endpoints call theirs.
+  private var networkInterface: HostInterface {
+    let named = policy.writtenHostEndpoints.sorted { $0.name < $1.name }.compactMap(\.interface)
+    return HostInterface(
+      index: ModelledFlow.networkInterface,
+      name: options.networkInterface ?? named.first { $0 != HostEndpoint.everyInterface } ?? "",
+      addresses: cluster.node?.addresses.map(\.address) ?? [])
   }
 
   private func port(of pod: NamespacedName) -> EndpointTable.Port {

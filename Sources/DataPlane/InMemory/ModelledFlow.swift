@@ -16,6 +16,14 @@ struct ModelledFlow {
   var isToHost = false
   /// Opener's half: the host itself opened it.
   var isFromHost = false
+  /// It is judged, and otherwise left to the host's stack.
+  var isByStack = false
+  /// Opener's half: allowed before translation, so that no other policy of the host is asked.
+  var isHostAdmitted = false
+  /// Opener's half: where it comes in; `nil`: the host opened it.
+  var entry: InterfaceIndex?
+  /// Opener's half: where it leaves; `nil`: nowhere.
+  var exit: InterfaceIndex?
   var sawFIN = false
   var state = State.new
   /// The slot of the pod that receives; 0: none.
@@ -36,11 +44,14 @@ struct ModelledFlow {
   static let network = InterfaceIndex(UInt32(0))
   /// They come from this node.
   static let host = InterfaceIndex.loopback
+  /// The interfaces to the network and to the tunnel as host endpoints know them, out of the way of those of pods.
+  static let (networkInterface, tunnelInterface) = (InterfaceIndex(UInt32.max), InterfaceIndex(UInt32.max - 1))
 
   /// The reply's half of the flow that `opener` begins, as `turn_round` does it.
   func reply(to opener: FlowTuple, openerEndpoint: UInt32, input: InterfaceIndex, tunnelNode: UInt32) -> ModelledFlow {
     ModelledFlow(
-      translated: opener.reversed, isOpener: false, isToHost: self.input == Self.host, endpoint: openerEndpoint,
+      translated: opener.reversed, isOpener: false, isToHost: self.input == Self.host || isFromHost,
+      isByStack: isByStack, endpoint: openerEndpoint,
       input: input, tunnelNode: tunnelNode, service: service, generation: generation)
   }
 }

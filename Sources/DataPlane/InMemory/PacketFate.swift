@@ -99,6 +99,10 @@ public struct DropReason: Hashable, Sendable, CustomStringConvertible {
   public static let policyIngress = DropReason(COUNTER_DROP_POLICY_INGRESS)
   /// From a pod to its own node, which takes nothing from pods.
   public static let workloadToHost = DropReason(COUNTER_DROP_WORKLOAD_TO_HOST)
+  /// The policies of the host deny it.
+  public static let hostPolicy = DropReason(COUNTER_DROP_HOST_POLICY)
+  /// From a sender that is not heard.
+  public static let blocked = DropReason(COUNTER_DROP_BLOCKED)
   /// For a pod that is gone.
   public static let noEndpoint = DropReason(COUNTER_DROP_NO_ENDPOINT)
 }

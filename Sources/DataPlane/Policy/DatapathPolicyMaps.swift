@@ -17,6 +17,7 @@ public final class DatapathPolicyMaps: Sendable {
   let hostEndpoints: SharedMap<HashMap<UInt32, host_endpoint>>
   let failsafes: SharedMap<LPMTrieMap<failsafe_key, UInt32>>
   let allowedSources: SharedMap<LPMTrieMap<allowed_source_key, UInt32>>
+  let blockedPrefixes: SharedMap<LPMTrieMap<ip_prefix, UInt32>>
   /// For tools alone, as the datapath does not read it.
   let ruleNames: SharedMap<HashMap<UInt32, rule_name>>
   /// Likewise.
@@ -38,6 +39,7 @@ public final class DatapathPolicyMaps: Sendable {
     hostEndpoints = SharedMap(try HashMap(descriptor("host_endpoints")))
     failsafes = SharedMap(try LPMTrieMap(descriptor("failsafes")))
     allowedSources = SharedMap(try LPMTrieMap(descriptor("allowed_sources")))
+    blockedPrefixes = SharedMap(try LPMTrieMap(descriptor("blocked_prefixes")))
     self.ruleNames = SharedMap(ruleNames)
     self.names = names
   }
@@ -73,6 +75,7 @@ public final class DatapathPolicyMaps: Sendable {
     try pins.replace(hostEndpoints.base, as: "host_endpoints")
     try pins.replace(failsafes.base, as: "failsafes")
     try pins.replace(allowedSources.base, as: "allowed_sources")
+    try pins.replace(blockedPrefixes.base, as: "blocked_prefixes")
     try pins.replace(ruleNames.base, as: "rule_names")
     try names.pin(under: pins)
   }

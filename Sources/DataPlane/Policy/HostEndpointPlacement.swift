@@ -2,6 +2,13 @@ import Model
 import Netlink
 import Networking
 
+/// An interface of the node, as far as host endpoints can tell it.
+struct HostInterface {
+  let index: InterfaceIndex
+  let name: String
+  let addresses: [IPAddress]
+}
+
 /// Which host endpoint protects which interface of a node.
 struct HostEndpointPlacement {
   /// The names of the host endpoints by interface; ``everyInterface`` stands for all that have none of their own.
@@ -15,33 +22,31 @@ struct HostEndpointPlacement {
   /// `automatic` ones.
   init(
     _ endpoints: some Sequence<HostEndpoint>, automatic: some Sequence<HostEndpoint>,
-    links: [InterfaceIndex: NetworkLink], addresses: [InterfaceAddress]
+    at interfaces: [HostInterface]
   ) {
     for endpoint in endpoints.sorted(by: { $0.name < $1.name }) {
-      for interface in Self.interfaces(of: endpoint, links, addresses) {
+      for interface in Self.interfaces(of: endpoint, interfaces) {
         if let other = names[interface] {
-          problems.append(Self.conflict(endpoint, other, links[interface]?.name))
+          problems.append(Self.conflict(endpoint, other, interfaces.first { $0.index == interface }?.name))
         } else {
           names[interface] = endpoint.name
         }
       }
     }
     for endpoint in automatic {
-      for interface in Self.interfaces(of: endpoint, links, addresses) where names[interface] == nil {
+      for interface in Self.interfaces(of: endpoint, interfaces) where names[interface] == nil {
         names[interface] = endpoint.name
       }
     }
   }
 
-  private static func interfaces(
-    of endpoint: HostEndpoint, _ links: [InterfaceIndex: NetworkLink], _ addresses: [InterfaceAddress]
-  ) -> [InterfaceIndex] {
+  private static func interfaces(of endpoint: HostEndpoint, _ all: [HostInterface]) -> [InterfaceIndex] {
     switch endpoint.interface {
     case HostEndpoint.everyInterface: return [everyInterface]
-    case let name?: return links.values.filter { $0.name == name }.map(\.index)
+    case let name?: return all.filter { $0.name == name }.map(\.index)
     case nil:
       let expected = Set(endpoint.expectedAddresses)
-      return Set(addresses.filter { expected.contains($0.address) }.map(\.interface)).sorted()
+      return all.filter { !expected.isDisjoint(with: $0.addresses) }.map(\.index)
     }
   }
 

@@ -10,7 +10,7 @@ import Policy
 /// ```swift
 /// problems += policy.apply(changes, in: state)          // policies, and who everybody is
 /// problems += policy.assign(slots)                      // before the pods' addresses are known
-/// problems += policy.protect(links, addresses)          // host endpoints, wherever they are now
+/// problems += policy.protect(interfaces)                // host endpoints, wherever they are now
 /// if policy.takeChange() { … bump the generation … }
 /// problems += policy.release(gone)                      // once the pods' addresses are gone
 /// ```
@@ -29,6 +29,7 @@ final class NodePolicy {
   private var written: [UInt32: endpoint_policy] = [:]
   private var placement: [InterfaceIndex: String] = [:]
   private var hasChanged = false
+  private var blocksPrefixes = false
 
   /// What a pod may send from, besides its own addresses.
   private struct AllowedSource: Hashable {
@@ -47,8 +48,10 @@ final class NodePolicy {
       maps.allowedSources, key: { allowed_source_key(slot: $0.slot, prefix: $0.prefix) }, value: { _ in 1 })
   }
 
-  /// Enters the failsafe ports, which do not change.
-  func enterFailsafes() throws(BPFError) {
+  /// Enters what does not change: the failsafe ports, and senders outside that are not heard.
+  func enterConstants(blocked: [IPPrefix] = []) throws(BPFError) {
+    for prefix in blocked { try maps.blockedPrefixes.set(ip_prefix(prefix), 1) }
+    blocksPrefixes = !blocked.isEmpty
     for port in configuration.failsafeInbound { try maps.failsafes.set(failsafe_key(port, egress: false), 1) }
     for port in configuration.failsafeOutbound { try maps.failsafes.set(failsafe_key(port, egress: true), 1) }
   }
@@ -81,11 +84,14 @@ final class NodePolicy {
     }
   }
 
-  /// What has to be asked of every packet before connections are tracked: bits of `enum untracked_stage`.
+  /// What is asked of each packet before connections are tracked: bits of `enum untracked_stage`.
   var untrackedStages: UInt32 {
     let endpoints = placement.values.map(sets)
-    let ingress = endpoints.contains { $0.untracked_ingress != 0 } ? UNTRACKED_INGRESS.rawValue : 0
-    return endpoints.contains { $0.untracked_egress != 0 } ? ingress | UNTRACKED_EGRESS.rawValue : ingress
+    var stages: UInt32 = 0
+    if blocksPrefixes { stages |= UNTRACKED_BLOCKED.rawValue }
+    if endpoints.contains(where: { $0.untracked_ingress != 0 }) { stages |= UNTRACKED_INGRESS.rawValue }
+    if endpoints.contains(where: { $0.untracked_egress != 0 }) { stages |= UNTRACKED_EGRESS.rawValue }
+    return stages
   }
 
   private func finish(_ outcome: PolicyTable.Outcome) -> [DataPlaneProblem] {
@@ -139,10 +145,10 @@ final class NodePolicy {
 
   // MARK: - Host endpoints
 
-  /// Finds the interfaces of this node's host endpoints among `links`.
-  func protect(_ links: [InterfaceIndex: NetworkLink], _ addresses: [InterfaceAddress]) -> [DataPlaneProblem] {
+  /// Finds the interfaces of this node's host endpoints among `interfaces`.
+  func protect(_ interfaces: [HostInterface]) -> [DataPlaneProblem] {
     let placement = HostEndpointPlacement(
-      writtenHostEndpoints, automatic: automaticHostEndpoint.map { [$0] } ?? [], links: links, addresses: addresses)
+      writtenHostEndpoints, automatic: automaticHostEndpoint.map { [$0] } ?? [], at: interfaces)
     self.placement = placement.names
     return placement.problems + writeHostEndpoints()
   }
@@ -154,6 +160,11 @@ final class NodePolicy {
     }
   }
 
+  /// The host endpoint that protects an interface, and its sets.
+  func hostEndpoint(at interface: InterfaceIndex) -> (name: String, sets: host_endpoint)? {
+    (placement[interface] ?? placement[HostEndpointPlacement.everyInterface]).map { ($0, sets(of: $0)) }
+  }
+
   private func sets(of name: String) -> host_endpoint {
     func set(_ stage: PolicyPoint.HostStage) -> UInt32 { table.setID(of: .host(name: name, stage)) }
     return host_endpoint(
@@ -163,7 +174,7 @@ final class NodePolicy {
   }
 
   /// Those of this node that somebody has written.
-  private var writtenHostEndpoints: [HostEndpoint] {
+  var writtenHostEndpoints: [HostEndpoint] {
     state.hostEndpoints.values.filter { $0.node == configuration.nodeName }
   }
 

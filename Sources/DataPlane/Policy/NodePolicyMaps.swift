@@ -14,6 +14,8 @@ struct NodePolicyMaps {
   let failsafes: any MapStorage<failsafe_key, UInt32>
   /// Map `allowed_sources`: addresses that a pod may send from besides its own.
   let allowedSources: any MapStorage<allowed_source_key, UInt32>
+  /// Map `blocked_prefixes`: senders that are not heard.
+  let blockedPrefixes: any MapStorage<ip_prefix, UInt32>
 }
 
 extension NodePolicyMaps {
@@ -24,7 +26,7 @@ extension NodePolicyMaps {
         words: maps.words, headers: maps.headers, sets: maps.sets, ports: maps.ports, identities: maps.identities,
         prefixes: maps.prefixes, tuples: maps.tuples, ruleNames: maps.ruleNames),
       endpointPolicies: maps.endpointPolicies, hostEndpoints: maps.hostEndpoints, failsafes: maps.failsafes,
-      allowedSources: maps.allowedSources)
+      allowedSources: maps.allowedSources, blockedPrefixes: maps.blockedPrefixes)
   }
 
   /// Empty ones in this process's memory, for a node with as many pods.
@@ -33,6 +35,7 @@ extension NodePolicyMaps {
       sets: .inMemory(), endpointPolicies: MemoryArray(count: podCapacity + 1),
       hostEndpoints: MemoryMap(name: "host_endpoints", capacity: 1 << 10),
       failsafes: MemoryMap(.lpmTrie, name: "failsafes", capacity: 1 << 10),
-      allowedSources: MemoryMap(.lpmTrie, name: "allowed_sources", capacity: 1 << 12))
+      allowedSources: MemoryMap(.lpmTrie, name: "allowed_sources", capacity: 1 << 12),
+      blockedPrefixes: MemoryMap(.lpmTrie, name: "blocked_prefixes", capacity: 1 << 16))
   }
 }

@@ -3,6 +3,7 @@ import BPFPrograms
 import BPFTesting
 import CBPF
 import Model
+import Netlink
 import Networking
 import Services
 import Testing
@@ -43,6 +44,12 @@ final class KernelDatapath: @unchecked Sendable {
       Scene.a: try namespace.addVeth("pod-a", peer: world, "pod-a").near,
       Scene.b: try namespace.addVeth("pod-b", peer: world, "pod-b").near,
     ]
+    // The way out decides which policies of the host a flow meets.
+    try namespace.setSysctl("net.ipv4.ip_forward", "1")
+    try namespace.setSysctl("net.ipv6.conf.all.forwarding", "1")
+    try namespace.ip(
+      "address add 192.168.50.11/24 dev eth0", "route add default via 192.168.50.1 dev eth0",
+      "route add default via fe80::1 dev eth0")
     let opening = try OpenObject(hexadecimal: BPFPrograms.tc, name: "tc")
     for map in ["flows", "expiries", "unconfirmed_flows", "affinity"] { try opening.resize(map: map, to: 1 << 10) }
     programs = try opening.load()
@@ -69,6 +76,7 @@ final class KernelDatapath: @unchecked Sendable {
     try copyPolicies(dataPlane)
     var settings = dataPlane.settings
     settings.tunnel_ifindex = network.index
+    settings.untracked = policy.untrackedStages
     try maps.settings.set(0, settings)
   }
 
@@ -76,6 +84,8 @@ final class KernelDatapath: @unchecked Sendable {
   private func copyPolicies(_ dataPlane: InMemoryDataPlane) throws {
     try #require(policy.apply(state.changes(to: dataPlane.state), in: dataPlane.state) == [])
     _ = policy.reclaim()
+    let interface = HostInterface(index: InterfaceIndex(network.index), name: "eth0", addresses: [])
+    try #require(policy.protect([interface]) == [])
     state = dataPlane.state
     let slots = pods.keys.compactMap { name in dataPlane.slot(of: name).map { (name, $0) } }
     try #require(policy.assign(Dictionary(uniqueKeysWithValues: slots)) == [])

@@ -34,7 +34,27 @@ struct RandomCluster {
     if chance(30) { service.sessionAffinity = .clientIP(timeout: 60) }
     if chance(50) { restrict(&service) }
     let endpoints: [Scene.Party] = [.a, .b, .c, .world].filter { _ in chance(50) }
-    return Scene.cluster.with([.service(service)] + Scene.slices(endpoints, number) + policies())
+    return Scene.cluster.with([.service(service)] + Scene.slices(endpoints, number) + policies() + hostEndpoints())
+  }
+
+  /// Half of the time the node has policies, at its interface to the network or at all of its interfaces.
+  private mutating func hostEndpoints() -> [Resource] {
+    guard chance(50) else { return [] }
+    let endpoint = HostEndpoint(
+      name: "host", labels: ["host": "here"], node: Scene.here, interface: pick(["eth0", HostEndpoint.everyInterface]),
+      profiles: chance(50) ? [Profile.defaultAllow.name] : [])
+    let count = pick([0, 1, 2])
+    return [.hostEndpoint(endpoint)]
+      + (0..<count).map { index in
+        let stage: Policy.Stage = pick([.normal, .applyOnForward, .preDNAT, .doNotTrack])
+        var policy = Policy(
+          name: PolicyName(.globalNetworkPolicy, NamespacedName(namespace: "", name: "host-\(index)")),
+          order: Double(index), subject: Policy.Subject(.has("host")),
+          directions: stage == .preDNAT ? [.ingress] : pick([[.ingress], [.egress], [.ingress, .egress]]), stage: stage)
+        policy.ingress = (0..<pick([0, 1, 2])).map { _ in rule() }
+        policy.egress = (0..<pick([0, 1, 2])).map { _ in rule() }
+        return .policy(policy)
+      }
   }
 
   /// A few policies for a few pods, in a tier of their own or in the usual one.
