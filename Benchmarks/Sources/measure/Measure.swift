@@ -21,7 +21,12 @@ struct Measure {
     print(try machine())
     var isMet = true
     for part in parts where asked.isEmpty || asked.contains(part.name) {
-      isMet = try part.measure() && isMet
+      do {
+        isMet = try part.measure() && isMet
+      } catch {
+        print("\nNot measured: \(error)")
+        isMet = false
+      }
       print()
       fflush(nil)
     }

@@ -1,6 +1,7 @@
 import BPF
 import BPFTesting
 import DataPlane
+import Glibc
 import Model
 import Networking
 
@@ -56,6 +57,9 @@ struct PolicyScale {
         for size in sizes {
           for match in Match.allCases {
             try set(policy(size, allowing: cluster.client.host.ipv4, at: match.index(among: size)), dataPlane)
+            // What has been replaced rests for a second, and large sets would fill the table meanwhile.
+            if size >= 1_000 { usleep(300_000) }
+            _ = dataPlane.reclaim()
             costs[Measured(size: size, match: match), default: []] += try packets.sample(samples)
           }
         }
