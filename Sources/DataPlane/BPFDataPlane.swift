@@ -193,12 +193,13 @@ public final class BPFDataPlane: DataPlane {
 
   /// Programs what `changes` change.
   public func apply(_ changes: [StateChange]) -> [DataPlaneProblem] {
+    let concernsNode = changes.contains { $0.concerns(node: options.configuration.nodeName, in: state) }
     for change in changes { state.apply(change) }
     var problems = policy.apply(changes, in: state)
     problems += judgeAgainIfNeeded()
     problems += finish(services.apply(withOwnAddresses(changes)))
     problems += updateNames(changes)
-    if changes.contains(where: \.concernsNode) { problems += updateNode() }
+    if concernsNode { problems += updateNode() }
     return problems
   }
 
@@ -410,12 +411,34 @@ extension ServiceMaps {
 }
 
 extension StateChange {
-  /// Whether it is about what is on nodes rather than services and policies.
-  var concernsNode: Bool {
+  /// Whether it, made to `state`, is about what is plugged into `node` or where nodes are, rather than about services and
+  /// policies. Of pods elsewhere, and of a pod's labels, the node's own tables know nothing.
+  func concerns(node: String, in state: ClusterState) -> Bool {
     switch key {
-    case .node, .workload, .hostEndpoint: true
+    case .node, .hostEndpoint: true
+    case .workload(let name):
+      if case .set(.workload(let workload)) = self {
+        Plug(workload, of: node) != state.workloads[name].flatMap { Plug($0, of: node) }
+      } else {
+        state.workloads[name].flatMap { Plug($0, of: node) } != nil
+      }
     case .namespace, .endpointSlice, .service, .serviceRange, .serviceAccount, .profile, .tier, .networkSet, .policy:
       false
+    }
+  }
+
+  /// What a node's tables know of a pod of its own.
+  private struct Plug: Equatable {
+    let addresses: [IPAddress]
+    let allowedSources: [IPPrefix]
+    let usesConnectTimeBalancing: Bool
+
+    /// `nil` if the pod is elsewhere, or has no address of its own.
+    init?(_ workload: Workload, of node: String) {
+      guard workload.node == node, workload.hasOwnAddresses else { return nil }
+      addresses = workload.addresses
+      allowedSources = workload.allowedSources
+      usesConnectTimeBalancing = workload.usesConnectTimeBalancing
     }
   }
 }

@@ -96,12 +96,13 @@ public final class InMemoryDataPlane: DataPlane {
 
   /// Takes what `changes` change.
   public func apply(_ changes: [StateChange]) -> [DataPlaneProblem] {
+    let concernsNode = changes.contains { $0.concerns(node: options.configuration.nodeName, in: state) }
     for change in changes { state.apply(change) }
     var problems = policy.apply(changes, in: state)
     let outcome = services.apply(changes)
     flows.remove(FlowCleaner.Selection(outcome))
     problems += outcome.problems.map(DataPlaneProblem.init)
-    if changes.contains(where: \.concernsNode) { problems += updateNode() }
+    if concernsNode { problems += updateNode() }
     if policy.takeChange() { generation += 1 }
     return problems
   }
