@@ -74,7 +74,7 @@ let package = Package(
     .executableTarget(
       name: "martlet",
       dependencies: [
-        "DataPlane", "KubeProxyRules", "Kubernetes", "Model", "Netlink", "Networking",
+        "DataPlane", "KubeProxyRules", "Kubernetes", "Model", "Netlink", "Networking", "Policy",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "FlyingFox", package: "FlyingFox"),
         .product(name: "Logging", package: "swift-log"),

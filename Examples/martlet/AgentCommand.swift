@@ -1,5 +1,6 @@
 import ArgumentParser
 import DataPlane
+import Foundation
 import Kubernetes
 import Logging
 import Model
@@ -74,6 +75,16 @@ struct AgentCommand: AsyncParsableCommand {
 
   func run() async throws {
     let logger = makeLogger()
+    var options = dataPlaneOptions
+    // For tools: how the data plane was set up, wherever they are called.
+    let folder = URL(fileURLWithPath: manifests).standardizedFileURL.path
+    options.recordedArguments = CommandLine.arguments.dropFirst(2) + ["--manifests", folder]
+    let agent = try Agent(options, manifests: ManifestFolder(path: manifests), healthPort: healthPort, logger: logger)
+    try await agent.run()
+  }
+
+  /// How the options set the data plane up.
+  var dataPlaneOptions: BPFDataPlane.Options {
     var configuration = Configuration(nodeName: node)
     configuration.serviceCIDRs = serviceCIDRs.prefixes
     configuration.nodePortAddresses = nodePortAddresses.value
@@ -88,8 +99,7 @@ struct AgentCommand: AsyncParsableCommand {
     options.blockedSources = blocklist.prefixes
     options.usesOverlay = overlay == .vxlan
     options.cgroup = cgroup
-    let agent = try Agent(options, manifests: ManifestFolder(path: manifests), healthPort: healthPort, logger: logger)
-    try await agent.run()
+    return options
   }
 
   private func makeLogger() -> Logger {

@@ -15,11 +15,12 @@ struct ConntrackCommand: ParsableCommand {
       let flows = try data.openMaps().readFlows()
       guard output == .table else { return try printJSON(flows) }
       var table = TextTable(
-        "PROTOCOL", "STATE", "CLIENT", "DESTINATION", "BACKEND", "SERVICE", "PACKETS", "BYTES", "IDLE")
+        "PROTOCOL", "STATE", "CLIENT", "DESTINATION", "BACKEND", "SERVICE", "RULES", "PACKETS", "BYTES", "IDLE")
       for flow in flows {
         table.append(
           flow.protocol, flow.isConfirmed ? flow.state : "\(flow.state)*", flow.client, flow.destination,
           flow.backend == flow.destination ? "" : flow.backend, flow.service ?? "",
+          [flow.egressRule, flow.ingressRule].compactMap { $0.map(String.init) }.joined(separator: ","),
           "\(flow.packets)/\(flow.replyPackets)", "\(flow.bytes)/\(flow.replyBytes)", "\(Int(flow.idleSeconds)) s")
       }
       print(table.text)

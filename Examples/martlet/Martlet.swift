@@ -8,6 +8,7 @@ struct Martlet: AsyncParsableCommand {
     abstract: "Kubernetes services in eBPF, with the client's own address in the pod's log.",
     subcommands: [
       AgentCommand.self, ServiceCommand.self, ConntrackCommand.self, CountersCommand.self, PolicyCommand.self,
+      ExplainCommand.self,
       PreflightCommand.self, CleanCommand.self, DemoCommand.self, DemoPodCommand.self,
     ])
 }

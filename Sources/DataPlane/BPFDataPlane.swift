@@ -36,6 +36,8 @@ public final class BPFDataPlane: DataPlane {
     public var directReturnExclusions: [IPPrefix] = []
     /// Senders outside that are not heard: what they send is dropped where it arrives.
     public var blockedSources: [IPPrefix] = []
+    /// The arguments of the program that sets it up, for tools to find by ``AgentRecord``.
+    public var recordedArguments: [String] = []
     /// Whether pods of other nodes are reached through the tunnel rather than by the kernel's routes.
     public var usesOverlay = false
     /// The cgroup (version 2) whose processes are given a backend where they connect to a service; `nil`: none are.
@@ -66,6 +68,7 @@ public final class BPFDataPlane: DataPlane {
   public let policyMaps: DatapathPolicyMaps
 
   private let netlink: NetlinkSocket
+  private let programs: DatapathPrograms
   private let attachments: InterfaceAttachments
   private let endpoints: EndpointTable
   private let addresses: AddressTable
@@ -107,7 +110,7 @@ public final class BPFDataPlane: DataPlane {
     try policy.enterConstants(blocked: options.blockedSources)
     netlink = try NetlinkSocket()
     try Self.checkInterfaces(options.interfaces, netlink)
-    let programs = try DatapathPrograms(of: object)
+    programs = try DatapathPrograms(of: object)
     attachments = InterfaceAttachments(programs: programs, pins: options.pins)
     expirer = try FlowExpirer(programs)
     endpoints = EndpointTable(
@@ -187,7 +190,11 @@ public final class BPFDataPlane: DataPlane {
     attachments.removeStale()
     // Flows that a former agent's policies have let through are judged by these, now that its programs are gone.
     problems += judgeAgain()
-    problems += reporting("pins of policies") { try policyMaps.pin(under: options.pins) }
+    problems += reporting("pins for tools") {
+      try policyMaps.pin(under: options.pins)
+      try options.pins.replace(programs.program("judge_packet").program, as: "judge_packet")
+      try AgentRecord.write(options.recordedArguments, under: options.pins)
+    }
     return problems
   }
 
@@ -417,26 +424,30 @@ extension StateChange {
     switch key {
     case .node, .hostEndpoint: true
     case .workload(let name):
-      if case .set(.workload(let workload)) = self {
-        Plug(workload, of: node) != state.workloads[name].flatMap { Plug($0, of: node) }
-      } else {
-        state.workloads[name].flatMap { Plug($0, of: node) } != nil
-      }
+      Plug(changed, of: node, in: state) != Plug(state.workloads[name], of: node, in: state)
     case .namespace, .endpointSlice, .service, .serviceRange, .serviceAccount, .profile, .tier, .networkSet, .policy:
       false
     }
   }
 
-  /// What a node's tables know of a pod of its own.
+  private var changed: Workload? { if case .set(.workload(let workload)) = self { workload } else { nil } }
+
+  /// What a node's tables know of a pod: one of its own, or one elsewhere that has an address of the node's ranges.
   private struct Plug: Equatable {
+    let owner: String
     let addresses: [IPAddress]
     let allowedSources: [IPPrefix]
     let usesConnectTimeBalancing: Bool
 
-    /// `nil` if the pod is elsewhere, or has no address of its own.
-    init?(_ workload: Workload, of node: String) {
-      guard workload.node == node, workload.hasOwnAddresses else { return nil }
-      addresses = workload.addresses
+    /// `nil` if they know nothing.
+    init?(_ workload: Workload?, of node: String, in state: ClusterState) {
+      guard let workload, let owner = workload.node, workload.hasOwnAddresses else { return nil }
+      let ranges = state.nodes[node]?.podPrefixes ?? []
+      addresses =
+        owner == node
+        ? workload.addresses : workload.addresses.filter { address in ranges.contains { $0.contains(address) } }
+      guard !addresses.isEmpty else { return nil }
+      self.owner = owner
       allowedSources = workload.allowedSources
       usesConnectTimeBalancing = workload.usesConnectTimeBalancing
     }

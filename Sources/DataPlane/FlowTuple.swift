@@ -34,6 +34,17 @@ public struct FlowTuple: Hashable, Sendable {
       protocol: L4Protocol(rawValue: key.protocol))
   }
 
+  /// The key of its half in map `flows`.
+  var key: flow_tuple {
+    var key = flow_tuple()
+    key.source = ip_address(source)
+    key.destination = ip_address(destination)
+    key.source_port = sourcePort.bigEndian
+    key.destination_port = destinationPort.bigEndian
+    key.protocol = `protocol`.rawValue
+    return key
+  }
+
   /// The tuple of packets the other way.
   public var reversed: FlowTuple {
     FlowTuple(

@@ -7,6 +7,7 @@ import Netlink
 ///     <root>/maps/<name>                    every map of the datapath
 ///     <root>/links/<program>_<interface>    every attachment, by interface index
 ///     <root>/sockets/                       the links of connect-time balancing
+///     <root>/programs/<name>                programs that tools run
 public struct PinFolder: Hashable, Sendable {
   /// The folder's path.
   public let root: String
@@ -20,17 +21,37 @@ public struct PinFolder: Hashable, Sendable {
   var maps: String { "\(root)/maps" }
   var links: String { "\(root)/links" }
   var sockets: String { "\(root)/sockets" }
+  var programs: String { "\(root)/programs" }
 
   func map(_ name: String) -> String { "\(maps)/\(name)" }
+
+  func program(_ name: String) -> String { "\(programs)/\(name)" }
 
   func link(_ program: String, on interface: InterfaceIndex) -> String { "\(links)/\(program)_\(interface)" }
 
   /// Pins `map` as `name`, in one step in place of whatever has been pinned there.
   func replace(_ map: borrowing some KernelMap & ~Copyable, as name: String) throws(BPFError) {
-    let (fresh, path) = (self.map(name + "_new"), self.map(name))
-    if access(fresh, F_OK) == 0 { try BPFFileSystem.unpin(fresh) }
+    let fresh = try vacant(self.map(name))
     try map.pin(at: fresh)
-    guard rename(fresh, path) == 0 else { throw failure("pin", path, errno) }
+    try rename(fresh, to: self.map(name))
+  }
+
+  /// Likewise of a program.
+  func replace(_ program: borrowing Program, as name: String) throws(BPFError) {
+    let fresh = try vacant(self.program(name))
+    try program.pin(at: fresh)
+    try rename(fresh, to: self.program(name))
+  }
+
+  /// A path beside `path` where nothing is pinned.
+  private func vacant(_ path: String) throws(BPFError) -> String {
+    let fresh = path + "_new"
+    if access(fresh, F_OK) == 0 { try BPFFileSystem.unpin(fresh) }
+    return fresh
+  }
+
+  private func rename(_ fresh: String, to path: String) throws(BPFError) {
+    guard Glibc.rename(fresh, path) == 0 else { throw failure("pin", path, errno) }
   }
 
   /// The interface that a link's file name speaks of.
@@ -45,10 +66,11 @@ public struct PinFolder: Hashable, Sendable {
   ///
   /// Throws ``BPFError`` with the remedy if there is no bpf file system at the place.
   func create() throws(BPFError) {
-    for folder in [root, maps, links, sockets] where mkdir(folder, 0o700) != 0 && errno != EEXIST {
+    for folder in [root, maps, links, sockets, programs] where mkdir(folder, 0o700) != 0 && errno != EEXIST {
       throw failure("create folder", folder, errno)
     }
     guard BPFFileSystem.contains(root) else {
+      rmdir(programs)
       rmdir(sockets)
       rmdir(links)
       rmdir(maps)
@@ -85,10 +107,10 @@ public struct PinFolder: Hashable, Sendable {
   @discardableResult
   public func removeAll() throws(BPFError) -> Int {
     var count = 0
-    for folder in [links, sockets, maps] {
+    for folder in [links, sockets, programs, maps] {
       for name in entries(of: folder) {
         let path = "\(folder)/\(name)"
-        if folder != maps { detach(path) }
+        if folder == links || folder == sockets { detach(path) }
         try BPFFileSystem.unpin(path)
         count += 1
       }

@@ -9,7 +9,7 @@ final class LoadedProgram: Sendable {
 
 /// The loaded programs of the tc hooks, and of the hook before them.
 final class DatapathPrograms: Sendable {
-  static let names = ["from_pod", "to_pod", "from_net", "to_net", "from_tunnel", "to_host", "expire"]
+  static let names = ["from_pod", "to_pod", "from_net", "to_net", "from_tunnel", "to_host", "expire", "judge_packet"]
 
   private let programs: [String: LoadedProgram]
 

@@ -142,8 +142,14 @@ final class Cluster: Sendable {
   func podObject(_ pod: ClusterHost) -> JSON {
     [
       "apiVersion": "v1", "kind": "Pod",
-      "metadata": ["name": .string(pod.name), "namespace": "default", "uid": .string(pod.name)],
-      "spec": ["nodeName": pod.node.map { .string($0) } ?? nil],
+      "metadata": [
+        "name": .string(pod.name), "namespace": "default", "uid": .string(pod.name),
+        "labels": ["pod": .string(pod.name)],
+      ],
+      "spec": [
+        "nodeName": pod.node.map { .string($0) } ?? nil,
+        "containers": [["name": "server", "ports": [["name": "http", "containerPort": 8080]]]],
+      ],
       "status": ["phase": "Running", "podIPs": .list(pod.address.both.map { ["ip": "\($0)"] })],
     ]
   }

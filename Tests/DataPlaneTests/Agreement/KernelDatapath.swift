@@ -145,17 +145,6 @@ final class KernelDatapath: @unchecked Sendable {
 }
 
 extension FlowTuple {
-  /// The key of map `flows`.
-  var key: flow_tuple {
-    var key = flow_tuple()
-    key.source = ip_address(source)
-    key.destination = ip_address(destination)
-    key.source_port = sourcePort.bigEndian
-    key.destination_port = destinationPort.bigEndian
-    key.protocol = `protocol`.rawValue
-    return key
-  }
-
   init?(_ packet: ParsedPacket) {
     guard let ip = packet.ip else { return nil }
     var ports: (UInt16, UInt16) = (packet.sourcePort ?? 0, packet.destinationPort ?? 0)
