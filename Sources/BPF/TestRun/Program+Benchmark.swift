@@ -12,15 +12,8 @@ extension Program {
     samples: Int, warmUp: Int = 100, context: Context = SocketBufferContext(), fresh packet: (Int) -> [UInt8]
   ) throws(BPFError) -> LatencySamples {
     precondition(samples > 0, "no samples asked for")
-    // Made beforehand: between two runs, what makes them would push the program out of the processor's caches.
-    let packets = (0..<(warmUp + samples)).map(packet)
-    var kept: [UInt32] = []
-    kept.reserveCapacity(samples)
-    for (run, bytes) in packets.enumerated() {
-      let result = try testRun(bytes, context: context)
-      if run >= warmUp { kept.append(result.nanoseconds) }
-    }
-    return LatencySamples(kept)
+    let timings = try timeRuns(on: (0..<(warmUp + samples)).map(packet), context: context)
+    return LatencySamples(Array(timings.dropFirst(warmUp)))
   }
 
   /// The mean of `count` runs in one system call, in nanoseconds: free of the clock's cost, but each run is given what the

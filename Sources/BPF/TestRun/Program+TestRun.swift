@@ -39,11 +39,7 @@ extension Program {
   borrowing func testRun<Context: TestRunContext>(
     _ packet: [UInt8], context: Context, growth: Int, repetitions: UInt32
   ) throws(BPFError) -> TestRunResult<Context> {
-    guard Context.programTypes.contains(type) else {
-      throw BPFError(
-        .invalid, operation: "test", object: "program \(name)",
-        hint: "\(Context.self) is not for programs of type \(type)")
-    }
+    try checkContext(Context.self)
     let input = context.encode(packet: packet)
     var data = [UInt8](repeating: 0, count: input.data.count + growth)
     var contextOut = [UInt8](repeating: 0, count: input.context.count)
@@ -58,6 +54,39 @@ extension Program {
       data: Array(data.prefix(Int(run.data_size_out))), context: Array(contextOut.prefix(Int(run.context_size_out))))
     return TestRunResult(
       returnValue: run.return_value, packet: output.packet, context: output.context, nanoseconds: run.duration)
+  }
+
+  /// How many nanoseconds the program takes for each of `packets`, one run a packet.
+  ///
+  /// Between two runs there is a system call and nothing else: what makes packets, and looks at what became of them, would
+  /// push the program out of the processor's caches.
+  borrowing func timeRuns<Context: TestRunContext>(
+    on packets: [[UInt8]], context: Context
+  ) throws(BPFError) -> [UInt32] {
+    try checkContext(Context.self)
+    let inputs = packets.map { context.encode(packet: $0) }
+    var data = [UInt8](repeating: 0, count: 512 + (inputs.map(\.data.count).max() ?? 0))
+    var contextOut = [UInt8](repeating: 0, count: inputs.map(\.context.count).max() ?? 0)
+    var timings = [UInt32](repeating: 0, count: packets.count)
+    let number = descriptor.rawValue
+    for (index, input) in inputs.enumerated() {
+      var run = cbpf_test_run()
+      run.repeat = 1
+      let error = Self.withPointers(input.data, input.context, &data, &contextOut, in: &run) {
+        cbpf_program_test_run(number, &$0)
+      }
+      guard error == 0 else { throw testRunError(error, packet: packets[index], needed: Int(run.data_size_out)) }
+      timings[index] = run.duration
+    }
+    return timings
+  }
+
+  private borrowing func checkContext<Context: TestRunContext>(_: Context.Type) throws(BPFError) {
+    guard Context.programTypes.contains(type) else {
+      throw BPFError(
+        .invalid, operation: "test", object: "program \(name)",
+        hint: "\(Context.self) is not for programs of type \(type)")
+    }
   }
 
   /// Fills in the buffers of `run`, valid during `body`.
