@@ -37,7 +37,7 @@ import Model
 ///
 /// The annotation `martlet.dev/deny` of a policy, `drop` or `reject`, says whether what it denies is answered. Two
 /// annotations of a Service are the data plane's own: `martlet.dev/load-balancing`, `random` or `maglev`, and
-/// `martlet.dev/forwarding`, `auto`, `tunnel` or `dsr`.
+/// `martlet.dev/forwarding`, `default`, `auto`, `tunnel` or `dsr`.
 public struct ManifestFolder: Sendable {
   /// The folder's path.
   public let path: String

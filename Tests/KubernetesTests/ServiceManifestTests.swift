@@ -184,7 +184,7 @@ struct ServiceManifestTests {
     #expect(
       found.complaints == [
         "web.yaml: document 1, line 6: Service default/web: metadata.annotations[\"martlet.dev/forwarding\"]: "
-          + "\"fast\" is not one of auto, tunnel, dsr"
+          + "\"fast\" is not one of default, auto, tunnel, dsr"
       ])
   }
 }
