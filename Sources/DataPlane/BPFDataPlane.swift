@@ -182,7 +182,7 @@ public final class BPFDataPlane: DataPlane {
     let changes = self.state.changes(to: state)
     self.state = state
     var problems = reporting("addresses of this node") { ownAddresses = try HostNetwork(netlink).ownAddresses }
-    problems += policy.apply(changes, in: state)
+    problems += policy.apply(changes)
     problems += services.apply(withOwnAddresses(changes)).problems.map(DataPlaneProblem.init)
     if tookOver { problems += finish(services.finishAdoption()) }
     problems += updateNames(changes)
@@ -202,7 +202,7 @@ public final class BPFDataPlane: DataPlane {
   public func apply(_ changes: [StateChange]) -> [DataPlaneProblem] {
     let concernsNode = changes.contains { $0.concerns(node: options.configuration.nodeName, in: state) }
     for change in changes { state.apply(change) }
-    var problems = policy.apply(changes, in: state)
+    var problems = policy.apply(changes)
     problems += judgeAgainIfNeeded()
     problems += finish(services.apply(withOwnAddresses(changes)))
     problems += updateNames(changes)

@@ -98,7 +98,7 @@ public final class InMemoryDataPlane: DataPlane {
   public func apply(_ changes: [StateChange]) -> [DataPlaneProblem] {
     let concernsNode = changes.contains { $0.concerns(node: options.configuration.nodeName, in: state) }
     for change in changes { state.apply(change) }
-    var problems = policy.apply(changes, in: state)
+    var problems = policy.apply(changes)
     let outcome = services.apply(changes)
     flows.remove(FlowCleaner.Selection(outcome))
     problems += outcome.problems.map(DataPlaneProblem.init)

@@ -8,7 +8,7 @@ import Policy
 /// The policies of one node: what judges each of its pods and interfaces, in the tables that the datapath reads.
 ///
 /// ```swift
-/// problems += policy.apply(changes, in: state)          // policies, and who everybody is
+/// problems += policy.apply(changes)                     // policies, and who everybody is
 /// problems += policy.assign(slots)                      // before the pods' addresses are known
 /// problems += policy.protect(interfaces)                // host endpoints, wherever they are now
 /// if policy.takeChange() { … bump the generation … }
@@ -58,9 +58,10 @@ final class NodePolicy {
 
   // MARK: - Changes
 
-  /// Makes `changes`, after which the cluster is `state`, as far as policies have to do with them.
-  func apply(_ changes: [StateChange], in state: ClusterState) -> [DataPlaneProblem] {
-    self.state = state
+  /// Makes `changes`, as far as policies have to do with them.
+  func apply(_ changes: [StateChange]) -> [DataPlaneProblem] {
+    // A copy of its own: one that shares the data plane's would have each change copy all there is.
+    for change in changes where change.concernsPolicy { self.state.apply(change) }
     let relevant = withAutomaticHostEndpoints(changes.filter(\.concernsPolicy))
     return relevant.isEmpty ? [] : finish(table.apply(relevant))
   }

@@ -82,7 +82,7 @@ final class KernelDatapath: @unchecked Sendable {
 
   /// Judges by the same policies, compiled once more.
   private func copyPolicies(_ dataPlane: InMemoryDataPlane) throws {
-    try #require(policy.apply(state.changes(to: dataPlane.state), in: dataPlane.state) == [])
+    try #require(policy.apply(state.changes(to: dataPlane.state)) == [])
     _ = policy.reclaim()
     let interface = HostInterface(index: InterfaceIndex(network.index), name: "eth0", addresses: [])
     try #require(policy.protect([interface]) == [])
