@@ -54,8 +54,9 @@ let package = Package(
     .target(name: "TableSupport", dependencies: ["CBPF", "Networking"]),
     .target(name: "Services", dependencies: ["BPF", "CBPF", "Model", "Networking", "TableSupport"]),
     .target(name: "Policy", dependencies: ["BPF", "CBPF", "Model", "Networking", "TableSupport"]),
+    .target(name: "TableTesting", dependencies: ["BPF", "BPFTesting"], path: "Tests/Support/TableTesting"),
     .target(
-      name: "PolicyTesting", dependencies: ["BPF", "CBPF", "Model", "Networking", "Policy"],
+      name: "PolicyTesting", dependencies: ["BPF", "CBPF", "Model", "Networking", "Policy", "TableTesting"],
       path: "Tests/Support/PolicyTesting"),
     .target(
       name: "DataPlane",
@@ -86,9 +87,11 @@ let package = Package(
     .testTarget(name: "ModelTests", dependencies: ["Model", "Networking"]),
     .testTarget(name: "NetlinkTests", dependencies: ["Netlink", "Networking", "BPFTesting"]),
     .testTarget(
-      name: "ServicesTests", dependencies: ["Services", "TableSupport", "Model", "Networking", "BPF", "BPFTesting"]),
+      name: "ServicesTests",
+      dependencies: ["Services", "TableSupport", "TableTesting", "Model", "Networking", "BPF", "BPFTesting"]),
     .testTarget(
-      name: "PolicyTests", dependencies: ["Policy", "PolicyTesting", "Model", "Networking", "BPF", "CBPF"]),
+      name: "PolicyTests",
+      dependencies: ["Policy", "PolicyTesting", "TableTesting", "Model", "Networking", "BPF", "CBPF"]),
     .testTarget(name: "KubernetesTests", dependencies: ["Kubernetes", "Model", "Networking"]),
     .testTarget(
       name: "DataPlaneTests",

@@ -33,9 +33,9 @@ public struct EndpointSets: Hashable, Sendable {
     cluster = Self.backends(ready.isEmpty ? draining : Self.narrowed(ready))
     local = Self.backends(ready.filter(\.isLocal))
     if local.isEmpty { local = Self.backends(draining.filter(\.isLocal)) }
-    usable = Self.backends(ready + draining, weighted: false)
-    // The usual case: one array for both.
-    if usable == cluster { usable = cluster }
+    let all = Self.backends(ready + draining, weighted: false)
+    // Nearly always the same, and then one array serves as both.
+    usable = all == cluster ? cluster : all
   }
 
   /// Whether any endpoint of the family could serve, wherever it is. If not, clients are refused.

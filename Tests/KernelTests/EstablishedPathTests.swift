@@ -36,8 +36,8 @@ extension Requirement {
     try fixture.send(talk.packet(.answer, from: server, to: client), at: .fromPod(.pod2)).expect(.redirect)
     try fixture.send(talk.packet(.confirmation, from: client, to: service), at: .fromPod(.pod1)).expect(.redirect)
     let datapath = fixture.datapath
-    try datapath.remove(all: datapath.frontends)
-    try datapath.remove(all: datapath.addresses)
+    try datapath.frontends.removeAll()
+    try datapath.addresses.removeAll()
     #expect(try datapath.flows.remove(flow_tuple(.tcp, server, client)))
     try fixture.send(talk.packet(.data, from: client, to: service), at: .fromPod(.pod1))
       .expect(.redirect, talk.packet(.data, from: client, to: server, timeToLive: 63))

@@ -3,6 +3,7 @@ import Model
 import Networking
 import Policy
 import PolicyTesting
+import TableTesting
 import Testing
 
 /// What programs see while the tables change under them.
@@ -12,8 +13,8 @@ import Testing
   @Test(arguments: 0..<24)
   func `At no store does anybody see what no prefix of the edits says`(seed: Int) throws {
     var cluster = RandomPolicyCluster.filled(seed: 40_000 + seed)
-    let (maps, watch) = (PolicyMaps.inMemory(.small), StoreWatch())
-    let table = PolicyTable(maps: maps.watched(by: watch), nodeName: RandomPolicyCluster.nodeName)
+    let (maps, log) = (PolicyMaps.inMemory(.small), WriteLog())
+    let table = PolicyTable(maps: maps.watched(by: log), nodeName: RandomPolicyCluster.nodeName)
     _ = table.apply(ClusterState().changes(to: cluster.state))
     let evaluator = PolicyEvaluator(maps)
     var now = ContinuousClock.now
@@ -24,14 +25,14 @@ import Testing
       let asked = questions.map { (set: table.setID(of: $0.0), packet: $0.1) }
       let before = try asked.map { try evaluator.verdict(of: $0.set, on: $0.packet) }
       var seen = Array(repeating: Set<PolicyVerdict<UInt32>>(), count: asked.count)
-      watch.reader = {
+      log.reader = {
         for (index, question) in asked.enumerated() {
           guard let verdict = try? evaluator.verdict(of: question.set, on: question.packet) else { continue }
           seen[index].insert(verdict)
         }
       }
       _ = table.apply([change])
-      watch.reader = {}
+      log.reader = {}
       let after = try asked.map { try evaluator.verdict(of: $0.set, on: $0.packet) }
       for index in asked.indices {
         let isAllowed = seen[index].isSubset(of: [before[index], after[index]])
@@ -42,6 +43,6 @@ import Testing
       now += .milliseconds(cluster.generator.below(900))
       _ = table.reclaim(now: now)
     }
-    #expect(watch.count > 1_000)
+    #expect(log.updates + log.entries > 1_000)
   }
 }

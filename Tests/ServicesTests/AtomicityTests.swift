@@ -3,6 +3,7 @@ import CBPF
 import Model
 import Networking
 import Testing
+import TableTesting
 
 @testable import Services
 

@@ -1,5 +1,6 @@
 import Model
 import Networking
+import TableTesting
 
 @testable import Services
 

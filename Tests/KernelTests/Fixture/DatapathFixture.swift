@@ -189,8 +189,8 @@ extension DatapathFixture {
 
   /// Removes all flows and sets all counters to zero; services and addresses stay.
   func forgetTraffic() throws {
-    try datapath.remove(all: datapath.flows)
-    try datapath.remove(all: datapath.unconfirmedFlows)
+    try datapath.flows.removeAll()
+    try datapath.unconfirmedFlows.removeAll()
     while try datapath.expiries.pop() != nil {}
     try datapath.zeroCounters()
   }

@@ -72,13 +72,13 @@ final class LoadedDatapath: Sendable {
 
   /// Makes it as if nothing had happened since it was loaded, but for the node's routes.
   func reset() throws {
-    try remove(all: flows)
-    try remove(all: unconfirmedFlows)
-    try remove(all: frontends)
-    try remove(all: sourceRanges)
-    try remove(all: addresses)
-    try remove(all: fragments)
-    try remove(all: prefixes)
+    try flows.removeAll()
+    try unconfirmedFlows.removeAll()
+    try frontends.removeAll()
+    try sourceRanges.removeAll()
+    try addresses.removeAll()
+    try fragments.removeAll()
+    try prefixes.removeAll()
     try zeroCounters()
     try introduceParties()
     try policy.reset()
@@ -87,12 +87,6 @@ final class LoadedDatapath: Sendable {
   func zeroCounters() throws(BPFError) {
     let zero = PerCPU(repeating: counter_value())
     for counter in 0..<UInt32(COUNTER_COUNT.rawValue) { try counters.set(counter, zero) }
-  }
-
-  func remove<Map: MapStorage & ~Copyable>(all map: borrowing Map) throws(BPFError) {
-    var keys: [Map.Key] = []
-    try map.forEach { key, _ throws(BPFError) in keys.append(key) }
-    for key in keys { try map.remove(key) }
   }
 
   private static func load(_ options: DatapathFixture.Options) throws -> Object {

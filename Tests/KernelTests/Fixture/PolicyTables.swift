@@ -81,14 +81,14 @@ final class PolicyTables: Sendable {
       for port in used.ports { ports.write([0], at: port) }
       used = (1, 1, 1, [])
     }
-    try remove(all: identities)
-    try remove(all: prefixes)
-    try remove(all: tuples)
-    try remove(all: allowedSources)
-    try remove(all: interfaces)
-    try remove(all: hosts)
-    try remove(all: failsafes)
-    try remove(all: blocked)
+    try identities.removeAll()
+    try prefixes.removeAll()
+    try tuples.removeAll()
+    try allowedSources.removeAll()
+    try interfaces.removeAll()
+    try hosts.removeAll()
+    try failsafes.removeAll()
+    try blocked.removeAll()
     precondition(write([], unmatched: POLICY_ALLOW) == Self.open)
     for pod in [Party.pod1, .pod2] { assign(pod, ingress: Self.open, egress: Self.open) }
   }
@@ -99,12 +99,6 @@ final class PolicyTables: Sendable {
     let set = tables.write([], unmatched: POLICY_ALLOW)
     let policy = endpoint_policy(ingress: set, egress: set)
     tables.endpoints.write(Array(repeating: policy, count: tables.endpoints.count - 1), at: 1)
-  }
-
-  private func remove<Map: MapStorage & ~Copyable>(all map: borrowing Map) throws(BPFError) {
-    var keys: [Map.Key] = []
-    try map.forEach { key, _ throws(BPFError) in keys.append(key) }
-    for key in keys { try map.remove(key) }
   }
 }
 

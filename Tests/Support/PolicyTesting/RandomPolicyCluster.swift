@@ -1,6 +1,7 @@
 import Model
 import Networking
 import Policy
+import TableTesting
 
 /// A small cluster in which everything that can happen to policies happens often: names, labels, addresses and ports
 /// are few, so that they meet.

@@ -1,18 +1,17 @@
-/// SplitMix64: the same numbers for the same seed on every machine, so that a failure can be run again.
+import BPFTesting
+
+/// Choices that are the same for the same seed on every machine, so that a failure can be run again.
 public struct SeededGenerator: RandomNumberGenerator {
-  private var state: UInt64
+  private var numbers: SplitMix64
 
   /// A generator that repeats the sequence of `seed`.
-  public init(seed: Int) { state = UInt64(seed) &* 0xd134_2543_de82_ef95 }
+  public init(seed: Int) {
+    // Neighbouring seeds of SplitMix64 share most of their sequences.
+    numbers = SplitMix64(seed: UInt64(seed) &* 0xd134_2543_de82_ef95)
+  }
 
   /// The next number.
-  public mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-    return z ^ (z >> 31)
-  }
+  public mutating func next() -> UInt64 { numbers.next() }
 
   /// A number from 0 up to, but not including, `bound`.
   public mutating func below(_ bound: Int) -> Int { Int(truncatingIfNeeded: next() >> 33) % bound }
@@ -25,6 +24,9 @@ public struct SeededGenerator: RandomNumberGenerator {
 
   /// About half of `elements`.
   public mutating func some<Element>(_ elements: [Element]) -> [Element] { elements.filter { _ in oneIn(2) } }
+
+  /// About three of four of `elements`.
+  public mutating func most<Element>(_ elements: [Element]) -> [Element] { elements.filter { _ in !oneIn(4) } }
 
   /// Up to `count` of `elements`, but at least one.
   public mutating func few<Element>(_ elements: [Element], upTo count: Int) -> [Element] {
