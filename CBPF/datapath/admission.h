@@ -126,14 +126,6 @@ __noinline int admit_before_nat(const struct flow_tuple *opener, struct flow *fl
 	return action ? admission(action, COUNTER_DROP_HOST_POLICY) : ADMITTED;
 }
 
-/* Whether the policies have changed since the flow was judged. */
-static __always_inline bool is_outdated(const struct flow *flow)
-{
-	struct settings *current = current_settings();
-
-	return current && current->policy_generation != flow->policy_generation;
-}
-
 /* Records in both halves what the flow is judged by from now on. */
 static __always_inline void stamp_verdict(struct flow *reply, struct flow *opener, __u32 generation)
 {

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * Connection tracking. A flow is two entries, one per direction, each under the tuple as it is on the wire. It begins
- * unconfirmed, and is confirmed when its opener answers the answer; both halves then move to map `flows`, and an
- * entry of queue `expiries` looks after them.
+ * Connection tracking. A flow is two entries, one per direction, each under the tuple as it is on the wire: how they
+ * are found, what state they are in, and what a packet leaves behind in them.
  */
 #ifndef MARTLET_FLOW_H
 #define MARTLET_FLOW_H
@@ -120,106 +119,12 @@ static __always_inline bool is_idle(const struct flow_tuple *tuple, const struct
 	return nanoseconds_since(flow->last_seen) > flow_timeout(tuple->protocol, flow->state);
 }
 
-/* How often a confirmed flow is looked at: nothing is idle for longer than its timeout and this. */
-const volatile __u64 expiry_period = SECONDS(32);
-
-/* Puts the flow at the end of the queue; -1 if that is full. */
-static __always_inline int schedule_expiry(struct flow_expiry *expiry)
+/* Whether the policies, or the pods, have changed since the flow was judged. */
+static __always_inline bool is_outdated(const struct flow *flow)
 {
-	expiry->due = ticks() + expiry_period / tick_nanoseconds;
-	return bpf_map_push_elem(&expiries, expiry, 0) ? -1 : 0;
-}
+	struct settings *current = current_settings();
 
-/* Ends both halves of the flow if both have been idle, else puts it at the queue's end. */
-static __always_inline void expire_or_wait(struct flow_expiry *expiry)
-{
-	struct flow *flow = find_confirmed(&expiry->opener), *reply;
-	struct flow_tuple partner;
-
-	if (!flow || flow->created != expiry->created)
-		return;
-	/* One side's word is enough: each half that is not looked at spares memory that the processor has not at hand.
-	 */
-	if (!is_idle(&expiry->opener, flow)) {
-		schedule_expiry(expiry);
-		return;
-	}
-	partner = partner_tuple(&expiry->opener, flow);
-	reply = find_confirmed(&partner);
-	if (reply && !is_idle(&partner, reply)) {
-		schedule_expiry(expiry);
-		return;
-	}
-	bpf_map_delete_elem(&flows, &partner);
-	bpf_map_delete_elem(&flows, &expiry->opener);
-	count_event(COUNTER_FLOWS_EXPIRED);
-}
-
-/*
- * Looks at the flow that has waited longest, if it is due; 1 if it was. Each new flow looks at two, so the table keeps
- * itself clean; user space has the rest looked at once a second. No table is ever swept.
- */
-__noinline int expire_next(void)
-{
-	struct flow_expiry next;
-
-	if (bpf_map_peek_elem(&expiries, &next) || (__s64)(next.due - ticks()) > 0)
-		return 0;
-	if (bpf_map_pop_elem(&expiries, &next))
-		return 0;
-	expire_or_wait(&next);
-	return 1;
-}
-
-/* Copies one half from the unconfirmed flows; -1 if there is no half or no room. */
-static __always_inline int confirm_half(const struct flow_tuple *tuple)
-{
-	struct flow *flow = bpf_map_lookup_elem(&unconfirmed_flows, tuple), *confirmed;
-
-	/* The layouts are the same. */
-	if (!flow || bpf_map_update_elem(&flows, tuple, flow, BPF_NOEXIST))
-		return -1;
-	confirmed = find_confirmed(tuple);
-	if (confirmed)
-		confirmed->state = FLOW_ESTABLISHED;
-	return 0;
-}
-
-/*
- * Moves a flow to the confirmed ones. Without room it stays where it is, works on, and may be evicted by newer ones:
- * counted, never an error.
- */
-__noinline int confirm_flow(struct __sk_buff *skb, const struct flow_tuple *opener)
-{
-	struct flow_expiry expiry = {};
-	struct flow_tuple reply;
-	struct flow *flow;
-
-	if (!opener)
-		return -1;
-	flow = bpf_map_lookup_elem(&unconfirmed_flows, opener);
-	if (!flow)
-		return -1;
-	reply = partner_tuple(opener, flow);
-	expiry.opener = *opener;
-	expiry.created = flow->created;
-	if (confirm_half(&reply))
-		goto no_reply;
-	if (confirm_half(opener))
-		goto no_room;
-	if (schedule_expiry(&expiry))
-		goto no_expiry;
-	bpf_map_delete_elem(&unconfirmed_flows, opener);
-	bpf_map_delete_elem(&unconfirmed_flows, &reply);
-	count(skb, COUNTER_FLOWS_CONFIRMED);
-	return 0;
-no_expiry:
-	bpf_map_delete_elem(&flows, opener);
-no_room:
-	bpf_map_delete_elem(&flows, &reply);
-no_reply:
-	count(skb, COUNTER_FLOWS_UNCONFIRMABLE);
-	return -1;
+	return current && current->policy_generation != flow->policy_generation;
 }
 
 /*

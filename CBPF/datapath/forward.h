@@ -104,8 +104,11 @@ __noinline int route_flow(struct __sk_buff *skb, const struct packet *packet, st
 	if (result == BPF_FIB_LKUP_RET_NOT_FWDED || result == BPF_FIB_LKUP_RET_FRAG_NEEDED)
 		return through_stack(skb);
 	decide(skb);
-	/* Of its route, which is the loopback one, the stack would ask the neighbour: have another route looked up. */
-	if (is_on_loopback(skb))
+	/*
+	 * A packet of the stack's brings the route to whom it was for before translation, and once its neighbour is
+	 * known would be sent to that route's (neigh_update() in net/core/neighbour.c): have the right one looked up.
+	 */
+	if (from_stack(hook))
 		return bpf_redirect_neigh(route.ifindex, NULL, 0, 0);
 	hop.nh_family = packet->family == 4 ? AF_INET : AF_INET6;
 	/* Where the route has a gateway, the lookup has put its address in place of the destination's. */

@@ -11,6 +11,7 @@
 #include "draft.h"
 #include "forward.h"
 #include "parse.h"
+#include "stale.h"
 
 static __always_inline int read_quoted_ipv4(struct __sk_buff *skb, struct quotation *quotation)
 {
@@ -199,7 +200,7 @@ __noinline int prepare_icmp_error(struct __sk_buff *skb, const struct packet *pa
 	tuple = &draft->asked;
 	*tuple = reversed(&quotation->tuple);
 	flow = find_flow(tuple);
-	if (!flow || (hook == HOOK_FROM_POD && flow->input_ifindex != skb->ifindex))
+	if (!flow || (hook == HOOK_FROM_POD && flow->input_ifindex != skb->ifindex) || is_stale(tuple, flow))
 		return unrelated_icmp_error(skb, packet, hook);
 	if (judge_again(tuple, flow) != ADMITTED)
 		return drop(skb, COUNTER_DROP_INVALID_ICMP);

@@ -8,6 +8,7 @@
 
 #include "admission.h"
 #include "draft.h"
+#include "expiry.h"
 #include "forward.h"
 #include "host_business.h"
 #include "masquerade.h"
@@ -145,6 +146,15 @@ static __always_inline __u32 node_of(const struct ip_address *address)
 	return entry.kind == ADDRESS_OTHER_NODE ? entry.index : find_prefix(address).node;
 }
 
+/* Whether that node can be reached through the tunnel: endpoints may name one of which there is no object, or not yet.
+ */
+static __always_inline bool is_known_node(__u32 index)
+{
+	struct node *node = bpf_map_lookup_elem(&nodes, &index);
+
+	return node && (node->address.high || node->address.low);
+}
+
 /*
  * A client outside whose backend is on another node: its packets go there as they are, so that the pod sees who sent
  * them. Where it is not known on which node, or it is the client's own, which would take them for forged, the reply has
@@ -157,7 +167,7 @@ static __always_inline bool aim_elsewhere(const struct packet *packet, struct fl
 
 	if (kind == ADDRESS_LOCAL_POD || kind == ADDRESS_THIS_NODE)
 		return false;
-	if (node && node != node_of(&packet->tuple.source)) {
+	if (node && is_known_node(node) && node != node_of(&packet->tuple.source)) {
 		flow->tunnel_node = node;
 		flow->flags |= FLOW_ONE_WAY;
 		return true;
@@ -249,6 +259,7 @@ __noinline int draft_opener(struct __sk_buff *skb, const struct packet *packet, 
 		.input_ifindex = input_of(skb, hook),
 		.entry_ifindex = entry_of(skb, packet, hook),
 		.policy_generation = current ? current->policy_generation : 0,
+		.service_generation = current ? current->service_generation : 0,
 		.created = ticks(),
 	};
 	touch(packet, &draft->flow);

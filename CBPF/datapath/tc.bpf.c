@@ -3,6 +3,8 @@
  * The tc hooks. Every packet takes the same road: parse it, find its flow, and forward it as the flow says. What is out
  * of the ordinary - a new flow, the begin or end of a connection, an ICMP error, a fragment - goes through slow_path().
  */
+#include "confirm.h"
+#include "expiry.h"
 #include "flow.h"
 #include "forward.h"
 #include "fragment.h"
@@ -10,6 +12,7 @@
 #include "new_flow.h"
 #include "parse.h"
 #include "socket_namespace.h"
+#include "stale.h"
 #include "untracked.h"
 
 const char datapath_license[] SEC("license") = "GPL";
@@ -30,7 +33,7 @@ static __always_inline bool is_link_control(const struct packet *packet)
 }
 
 /* A packet that changes nothing about a confirmed flow, coming from where the flow's packets come from, under the
- * policies that the flow was judged by. */
+ * policies and services that the flow was decided by. */
 static __always_inline bool is_ordinary(const struct __sk_buff *skb, const struct packet *packet,
 					const struct flow *flow, enum hook hook)
 {
@@ -45,7 +48,7 @@ static __always_inline bool is_ordinary(const struct __sk_buff *skb, const struc
 	case IPPROTO_ICMPV6:
 		return !packet_is_icmp_error(packet);
 	default:
-		return true;
+		return !is_superseded(&packet->tuple, flow);
 	}
 }
 
@@ -138,6 +141,10 @@ __noinline int slow_path(struct __sk_buff *skb, struct packet *packet, __u32 hoo
 		if (!source_valid(skb, packet, find_address(&packet->tuple.source), hook))
 			return drop(skb, COUNTER_DROP_SOURCE_ADDRESS);
 		/* The sender has moved: to another interface, or the address to another pod. */
+		remove_flow(&packet->tuple, flow);
+		flow = NULL;
+	}
+	if (flow && is_stale(&packet->tuple, flow)) {
 		remove_flow(&packet->tuple, flow);
 		flow = NULL;
 	}

@@ -77,7 +77,7 @@ public final class BPFDataPlane: DataPlane {
   let services: ServiceTable
   private let policy: NodePolicy
   private let names: ServiceNames
-  private let cleaner: FlowCleaner
+  private let revocations: RevocationTable
   private let expirer: FlowExpirer
   private let sockets: SocketBalancing?
   private let lock: PinLock
@@ -123,7 +123,7 @@ public final class BPFDataPlane: DataPlane {
     services = try ServiceTable(
       maps: ServiceMaps(maps), configuration: options.configuration, nodes: nodes.numbers)
     names = ServiceNames(maps)
-    cleaner = FlowCleaner(maps: maps)
+    revocations = RevocationTable(maps.revocations)
     sockets = try Self.balanceSockets(options)
     if tookOver { try adopt() }
   }
@@ -267,7 +267,7 @@ public final class BPFDataPlane: DataPlane {
   private func finish(_ outcome: ServiceTable.Outcome) -> [DataPlaneProblem] {
     var problems = outcome.problems.map(DataPlaneProblem.init)
     problems += reporting("flows of removed backends") {
-      try cleaner.forget(FlowCleaner.Selection(outcome))
+      if try revocations.enter(outcome, &settings) { try maps.settings.set(0, settings) }
     }
     return problems
   }
@@ -386,6 +386,7 @@ public final class BPFDataPlane: DataPlane {
     return problems + reporting("connect-time balancing") { try sockets?.leaveAlone(leftAlone) }
   }
 
+  /// Their flows are judged again, and then found to have nobody.
   private func removePods(
     exceptFor plugged: Set<NamespacedName>, _ network: Set<InterfaceIndex>
   ) -> [DataPlaneProblem] {
@@ -395,8 +396,7 @@ public final class BPFDataPlane: DataPlane {
       policy.release(gone)
       let kept = endpoints.interfaces.union(network).union([.loopback, InterfaceIndex(settings.tunnel_ifindex)])
       for interface in attachments.roles.keys where !kept.contains(interface) { attachments.detach(from: interface) }
-      try cleaner.forget(FlowCleaner.Selection(slots: gone))
-    }
+    } + (gone.isEmpty ? [] : judgeAgain())
   }
 
   private func attach(

@@ -65,3 +65,15 @@ public struct FlowTuple: Hashable, Sendable {
     return UInt32(truncatingIfNeeded: hash >> 32)
   }
 }
+
+extension flow_tuple {
+  /// The key of the other half of `flow`, which is under this one: its translated tuple, reversed.
+  func partner(of flow: flow) -> flow_tuple {
+    var partner = self
+    partner.source = flow.destination
+    partner.destination = flow.source
+    partner.source_port = flow.destination_port
+    partner.destination_port = flow.source_port
+    return partner
+  }
+}

@@ -84,13 +84,31 @@ extension ValueDecoder where Value == String {
 }
 
 extension ValueDecoder where Value == EndpointSlice.Port? {
-  /// `nil` for a port without a number, which stands for all ports and cannot be proxied.
+  /// `nil` for a port without a number, which stands for all ports and cannot be proxied, and for one without a name,
+  /// which is joined to no port of a service: that of its only port is the empty name.
   fileprivate static var endpointPort: Self {
     Self { (port) throws(FieldError) in
-      let name = try port.optional("name", .string) ?? ""
+      let name = try port.optional("name", .string)
       let `protocol` = try port.nonempty("protocol", .portProtocol) ?? .tcp
-      guard let number = try port.optional("port", .portOrZero) ?? nil else { return nil }
+      guard let number = try port.optional("port", .portOrZero) ?? nil, let name else { return nil }
       return EndpointSlice.Port(name: name, protocol: `protocol`, port: number)
     }
+  }
+}
+
+extension EndpointSlice {
+  /// A `discovery.k8s.io/v1` `EndpointSlice`, as `ValueDecoder.endpointSlice`; `problems` are the ports that it lacks a
+  /// name for, which the API server would have given them.
+  static func kubernetes(
+    _ object: ManifestValue, _ problems: inout FieldProblems
+  ) throws(FieldError) -> EndpointSlice? {
+    let slice = try ValueDecoder.endpointSlice.decode(object)
+    guard case .list(let ports)? = object["ports"]?.content else { return slice }
+    for (index, port) in ports.enumerated() where try port.optional("name", .string) == nil {
+      problems.warn(
+        FieldError(port, "has no name and no effect: write `name: \"\"` for a service's only port")
+          .atIndex(index).inMember("ports"))
+    }
+    return slice
   }
 }

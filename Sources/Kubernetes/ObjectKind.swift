@@ -115,7 +115,7 @@ extension ObjectKind {
     if let policyKind { return .policy(try Self.policy(object, policyKind, &problems)) }
     return switch self {
     case .service: .service(try ValueDecoder.service.decode(object))
-    case .endpointSlice: try ValueDecoder.endpointSlice.decode(object).map(Resource.endpointSlice)
+    case .endpointSlice: try EndpointSlice.kubernetes(object, &problems).map(Resource.endpointSlice)
     case .pod: .workload(try Workload.pod(object, &problems))
     case .node: .node(try ValueDecoder.node.decode(object))
     case .namespace: .namespace(try ValueDecoder.namespace.decode(object))

@@ -93,12 +93,23 @@ struct EndpointSliceManifestTests {
       """
       addressType: IPv4
       endpoints: [{addresses: []}, {addresses: [10.0.0.1]}]
-      ports: [{name: a}, {name: b, port: 0}, {port: 80}]
+      ports: [{name: a}, {name: b, port: 0}, {name: "", port: 80}]
       """)
     #expect(found.complaints == [])
     #expect(found.slice?.endpoints.map(\.address) == [IPAddress(10, 0, 0, 1)])
     #expect(found.slice?.ports == [.init(port: 80)])
     #expect(found.slice?.serviceName == nil)
+  }
+
+  @Test(arguments: ["{port: 80}", "{name: null, port: 80}"])
+  func `a port without a name belongs to no port of a service`(port: String) throws {
+    let found = try slice("addressType: IPv4\nports: [{name: a, port: 8080}, \(port)]")
+    #expect(found.slice?.ports == [.init(name: "a", port: 8080)])
+    #expect(
+      found.complaints == [
+        "slice.yaml: document 1, line 5: EndpointSlice default/s: ports[1]: "
+          + "has no name and no effect: write `name: \"\"` for a service's only port"
+      ])
   }
 
   @Test func `lists that are null are empty`() throws {

@@ -79,13 +79,15 @@ struct flow {
 	__u32 output_mtu; /* of the cached next hop; bytes from the network header on */
 	__u8 output_destination_mac[6];
 	__u8 output_source_mac[6];
-	__u32 service;	     /* id of the service port that chose the backend, 0: none */
+	__u32 service;		  /* id of the service port that chose the backend, 0: none */
+	__u32 service_generation; /* opener's half: what the services were when the backend was chosen or found good */
 	__u32 tunnel_node;   /* index in `nodes`: send through the tunnel to it, untranslated or not; 0: no tunnel */
 	__u32 egress_rule;   /* id of the rule that let the flow leave its source; 0: nobody asked */
 	__u32 ingress_rule;  /* likewise enter its destination */
-	__u64 created;	     /* as last_seen */
 	__u32 entry_ifindex; /* opener's half: interface that the flow comes in by, 0: the host opened it */
+	__u64 created;	     /* as last_seen */
 	__u32 exit_ifindex;  /* opener's half: interface that it leaves by, 0: none, or not known yet */
+	__u32 reserved;
 };
 
 /* Map `flows`: confirmed flows. Hash, entries allocated as needed. */

@@ -83,6 +83,19 @@ struct affinity {
 	__u64 last_used; /* nanoseconds of CLOCK_MONOTONIC (bpf_ktime_get_ns); restarted by each new connection */
 };
 
+/*
+ * Map `revocations`: least-recently-used hash. What UDP flows rest on no longer: a backend of a service port, one of
+ * its frontends, or all of its backends on another node. Value: __u32, the service generation since which. An older
+ * flow is decided anew by its opener's next packet.
+ */
+struct revocation_key {
+	struct ip_address address; /* of the backend or frontend; zero: about a node */
+	__u32 service;		   /* id of the service port; 0: a frontend that was nobody's */
+	__u32 node;		   /* index in `nodes`; 0: about an address */
+	__be16 port;		   /* of the address */
+	__u8 reserved[6];
+};
+
 /* Map `service_names`: hash by service id. What tools call a service port; the datapath does not read it. */
 struct service_name {
 	__u8 namespace_name[64]; /* padded with zeros, like the others */

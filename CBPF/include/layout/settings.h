@@ -20,14 +20,16 @@ enum untracked_stage {
 
 /* Map `settings`: array of one. What changes while the programs run; new flows read it, and others its generations. */
 struct settings {
-	struct ip_address node4; /* this node's IPv4 address, ::ffff:0.0.0.0 if it has none */
-	struct ip_address node6; /* this node's IPv6 address, :: if it has none */
-	__u32 route_generation;	 /* bumped at each change of routes or neighbours: cached next hops expire */
-	__u32 policy_generation; /* bumped at each change of policy: flows are judged again */
-	__u32 tunnel_ifindex;	 /* the VXLAN device, 0: there is none */
-	__u32 overlay;		 /* 1: pods of other nodes are reached through the tunnel */
-	__u32 workload_to_host;	 /* enum workload_to_host */
-	__u32 untracked;	 /* bits of enum untracked_stage that are in use */
+	struct ip_address node4;  /* this node's IPv4 address, ::ffff:0.0.0.0 if it has none */
+	struct ip_address node6;  /* this node's IPv6 address, :: if it has none */
+	__u32 route_generation;	  /* bumped at each change of routes or neighbours: cached next hops expire */
+	__u32 policy_generation;  /* bumped at each change of policy or of pods: flows are judged again */
+	__u32 service_generation; /* bumped when map `revocations` has new entries: UDP flows look there */
+	__u32 tunnel_ifindex;	  /* the VXLAN device, 0: there is none */
+	__u32 overlay;		  /* 1: pods of other nodes are reached through the tunnel */
+	__u32 workload_to_host;	  /* enum workload_to_host */
+	__u32 untracked;	  /* bits of enum untracked_stage that are in use */
+	__u32 reserved;
 };
 
 #endif

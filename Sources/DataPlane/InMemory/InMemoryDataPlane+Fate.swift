@@ -21,6 +21,7 @@ extension InMemoryDataPlane {
       // The sender has moved.
       flows.remove(packet.tuple)
     }
+    if isStale(packet.tuple) { flows.remove(packet.tuple) }
     let admission = judgeAgain(packet.tuple)
     if let admission, let fate = denied(arrival, admission) { return fate }
     if flows[packet.tuple] != nil, flows.advance(packet), let flow = flows[packet.tuple] {
@@ -29,6 +30,14 @@ extension InMemoryDataPlane {
       return fate
     }
     return begin(arrival)
+  }
+
+  /// Whether the services have ended what a UDP flow rests on, so that it must be decided anew.
+  private func isStale(_ tuple: FlowTuple) -> Bool {
+    guard tuple.protocol == .udp, let flow = flows[tuple], flow.isOpener else { return false }
+    if tables.isRevoked(revocation_key.grounds(tuple, flow), since: flow.serviceGeneration) { return true }
+    flows.stamp(tuple, serviceGeneration: settings.service_generation)
+    return false
   }
 
   /// A packet and where it is seen, in the terms of the tables.

@@ -15,7 +15,7 @@ extension InMemoryDataPlane {
     if isByStack && policy.hostEndpoint(at: ModelledFlow.networkInterface) == nil { return PacketFate(.stack) }
     var flow = ModelledFlow(
       translated: arrival.tuple, isFromHost: arrival.origin == .host, isByStack: isByStack, entry: arrival.entry,
-      input: arrival.input, generation: generation)
+      input: arrival.input, serviceGeneration: settings.service_generation, generation: generation)
     let admission = admitBeforeNAT(arrival.tuple, &flow)
     if let fate = denied(arrival, admission) { return fate }
     if isByStack { return enter(arrival, flow, nil, admission.judgements) }
@@ -106,7 +106,9 @@ extension InMemoryDataPlane {
   private func aimElsewhere(_ flow: inout ModelledFlow, _ backend: Backend) -> Bool {
     let kind = tables.kind(backend.address)
     if kind == ADDRESS_LOCAL_POD || kind == ADDRESS_THIS_NODE { return false }
-    if backend.node != 0 && backend.node != nodeNumber(of: flow.translated.source) {
+    if backend.node != 0 && nodeName(backend.node) != nil
+      && backend.node != nodeNumber(of: flow.translated.source)
+    {
       flow.tunnelNode = backend.node
       return true
     }

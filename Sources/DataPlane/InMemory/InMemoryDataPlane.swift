@@ -54,6 +54,7 @@ public final class InMemoryDataPlane: DataPlane {
   let services: ServiceTable
   let policy: NodePolicy
   private let endpoints: EndpointTable
+  private let revocations: RevocationTable
   private let addresses: AddressTable
   private let nodes: NodeTable
   private let prefixes: PrefixTable
@@ -82,6 +83,7 @@ public final class InMemoryDataPlane: DataPlane {
     tables = InMemoryTables(podCapacity: options.podCapacity)
     endpoints = EndpointTable(
       tables.endpoints, interfaces: tables.endpointInterfaces, capacity: tables.endpoints.capacity)
+    revocations = RevocationTable(tables.revocations)
     addresses = AddressTable(tables.addresses)
     nodes = NodeTable(tables.nodes, capacity: tables.nodes.capacity)
     prefixes = PrefixTable(tables.prefixes)
@@ -99,9 +101,7 @@ public final class InMemoryDataPlane: DataPlane {
     let concernsNode = changes.contains { $0.concerns(node: options.configuration.nodeName, in: state) }
     for change in changes { state.apply(change) }
     var problems = policy.apply(changes)
-    let outcome = services.apply(changes)
-    flows.remove(FlowCleaner.Selection(outcome))
-    problems += outcome.problems.map(DataPlaneProblem.init)
+    problems += finish(services.apply(changes))
     if concernsNode { problems += updateNode() }
     if policy.takeChange() { generation += 1 }
     return problems
@@ -112,8 +112,12 @@ public final class InMemoryDataPlane: DataPlane {
   /// Lets time pass: session affinity runs out, and slices of removed services are used again.
   public func advance(by duration: Duration) {
     now += duration
-    let outcome = services.reclaim(now: Self.epoch.advanced(by: now))
-    flows.remove(FlowCleaner.Selection(outcome))
+    _ = finish(services.reclaim(now: Self.epoch.advanced(by: now)))
+  }
+
+  private func finish(_ outcome: ServiceTable.Outcome) -> [DataPlaneProblem] {
+    outcome.problems.map(DataPlaneProblem.init)
+      + reporting("flows of removed backends") { _ = try revocations.enter(outcome, &settings) }
   }
 
   private static let epoch = ContinuousClock.now
@@ -169,7 +173,7 @@ public final class InMemoryDataPlane: DataPlane {
   private func removePods(exceptFor plugged: Set<NamespacedName>) -> [DataPlaneProblem] {
     let gone = Set(endpoints.slots.filter { !plugged.contains($0.key) }.values)
     ports = ports.filter { plugged.contains($0.key) }
-    flows.remove(FlowCleaner.Selection(slots: gone))
+    flows.remove(ofSlots: gone)
     return reporting("pods that are gone") {
       try endpoints.keep(only: plugged)
       policy.release(gone)

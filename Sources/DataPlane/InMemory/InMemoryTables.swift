@@ -10,6 +10,7 @@ struct InMemoryTables {
   let maglev = MemoryArray<UInt32>(count: 1 << 20)
   let sourceRanges = MemoryMap<source_range_key, UInt32>(.lpmTrie, name: "source_ranges", capacity: 1 << 16)
   let affinity = MemoryMap<affinity_key, affinity>(.lruHash, name: "affinity", capacity: 1 << 16)
+  let revocations = MemoryMap<revocation_key, UInt32>(.lruHash, name: "revocations", capacity: 1 << 15)
   let addresses = MemoryMap<ip_address, address_entry>(name: "addresses", capacity: 1 << 17)
   let prefixes = MemoryMap<ip_prefix, prefix_entry>(.lpmTrie, name: "prefixes", capacity: 1 << 16)
   let nodes = MemoryMap<UInt32, node>(.array, name: "nodes", capacity: 1 << 13)
@@ -63,6 +64,14 @@ extension InMemoryTables {
   func node(_ number: UInt32) -> node? { found { () throws(BPFError) in try nodes.get(number) } }
 
   func affinity(_ key: affinity_key) -> affinity? { found { () throws(BPFError) in try affinity.get(key) } }
+
+  /// Whether a flow that was decided in `generation` of the services rests on what has ended since.
+  func isRevoked(_ grounds: [revocation_key], since generation: UInt32) -> Bool {
+    grounds.contains { key in
+      guard let revoked = found({ () throws(BPFError) in try revocations.get(key) }) else { return false }
+      return Int32(bitPattern: revoked &- generation) > 0
+    }
+  }
 
   func remember(_ key: affinity_key, _ value: affinity) {
     _ = found { () throws(BPFError) in try affinity.set(key, value) }

@@ -34,6 +34,8 @@ struct ModelledFlow {
   var tunnelNode: UInt32 = 0
   /// The id of the service port that chose its backend; 0: none.
   var service: UInt32 = 0
+  /// Opener's half: of the services that its backend was chosen by, or found good by.
+  var serviceGeneration: UInt32 = 0
   /// Of the policies that have judged it.
   var generation = 0
 
@@ -79,12 +81,14 @@ struct ModelledFlows {
     halves[partner]?.generation = generation
   }
 
-  mutating func remove(_ selection: FlowCleaner.Selection) {
-    for (tuple, flow) in halves
-    where selection.contains(
-      tuple, to: flow.translated, service: flow.service, endpoint: flow.endpoint,
-      node: flow.tunnelNode, isOpener: flow.isOpener)
-    { remove(tuple) }
+  /// Forgets the flows of the pods that were in these slots.
+  mutating func remove(ofSlots slots: Set<UInt32>) {
+    for (tuple, flow) in halves where slots.contains(flow.endpoint) { remove(tuple) }
+  }
+
+  /// Records that the flow is good by the services of `generation`.
+  mutating func stamp(_ tuple: FlowTuple, serviceGeneration generation: UInt32) {
+    halves[tuple]?.serviceGeneration = generation
   }
 
   /// Whether the half under `tuple` belongs to another flow than that of `opener`; one that has ended does not count.

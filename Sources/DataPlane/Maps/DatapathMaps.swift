@@ -19,6 +19,8 @@ public final class DatapathMaps: Sendable {
   public let sourceRanges: SharedMap<LPMTrieMap<source_range_key, UInt32>>
   /// Which backend a client got last.
   public let affinity: SharedMap<LRUHashMap<affinity_key, affinity>>
+  /// What UDP flows rest on no longer.
+  let revocations: SharedMap<LRUHashMap<revocation_key, UInt32>>
   /// What an address is to this node.
   public let addresses: SharedMap<HashMap<ip_address, address_entry>>
   /// What a range of addresses is to this node.
@@ -37,8 +39,8 @@ public final class DatapathMaps: Sendable {
   /// The maps that outlive the agent. The others are scratch memory of one load.
   static let pinned = [
     "flows", "unconfirmed_flows", "expiries", "fragments", "frontends", "backends", "maglev", "source_ranges",
-    "affinity",
-    "addresses", "prefixes", "nodes", "network_namespaces", "endpoints", "counters", "settings", "service_names",
+    "affinity", "revocations", "addresses", "prefixes", "nodes", "network_namespaces", "endpoints", "counters",
+    "settings", "service_names",
   ]
 
   /// Takes each map from `descriptor(name)`.
@@ -50,6 +52,7 @@ public final class DatapathMaps: Sendable {
     maglev = SharedArray(try MappedArray(descriptor("maglev")))
     sourceRanges = SharedMap(try LPMTrieMap(descriptor("source_ranges")))
     affinity = SharedMap(try LRUHashMap(descriptor("affinity")))
+    revocations = SharedMap(try LRUHashMap(descriptor("revocations")))
     addresses = SharedMap(try HashMap(descriptor("addresses")))
     prefixes = SharedMap(try LPMTrieMap(descriptor("prefixes")))
     nodes = try ArrayMap(descriptor("nodes"))

@@ -85,6 +85,18 @@ extension DatapathFixture {
     try datapath.frontends.set(key, entry)
   }
 
+  /// Says that UDP flows of `service` rest on `party`, as their backend or frontend, no longer.
+  func revoke(_ party: Party, _ port: UInt16, _ family: AddressFamily, of service: UInt32 = DatapathFixture.service)
+    throws
+  {
+    var key = revocation_key()
+    key.address = ip_address(party.address(family))
+    key.port = port.bigEndian
+    key.service = service
+    try configure { settings in settings.service_generation += 1 }
+    try datapath.revocations.set(key, datapath.settings.get(0)?.service_generation ?? 0)
+  }
+
   private func write(_ list: [(Party, UInt16)], _ family: AddressFamily) -> backend_slice {
     backendsUsed.withLock { used in
       let slice = backend_slice(offset: used, count: UInt32(list.count))

@@ -28,6 +28,7 @@ final class LoadedDatapath: Sendable {
   let frontends: HashMap<frontend_key, frontend>
   let backends: MappedArray<backend>
   let sourceRanges: LPMTrieMap<source_range_key, UInt32>
+  let revocations: LRUHashMap<revocation_key, UInt32>
   let addresses: HashMap<ip_address, address_entry>
   let prefixes: LPMTrieMap<ip_prefix, prefix_entry>
   let endpoints: ArrayMap<endpoint>
@@ -55,6 +56,7 @@ final class LoadedDatapath: Sendable {
     flows = try HashMap(programs.mapDescriptor(named: "flows"))
     unconfirmedFlows = try LRUHashMap(programs.mapDescriptor(named: "unconfirmed_flows"))
     expiries = try QueueMap(programs.mapDescriptor(named: "expiries"))
+    revocations = try LRUHashMap(programs.mapDescriptor(named: "revocations"))
     addresses = try HashMap(programs.mapDescriptor(named: "addresses"))
     sourceRanges = try LPMTrieMap(programs.mapDescriptor(named: "source_ranges"))
     fragments = try LRUHashMap(programs.mapDescriptor(named: "fragments"))
@@ -76,6 +78,7 @@ final class LoadedDatapath: Sendable {
     try unconfirmedFlows.removeAll()
     try frontends.removeAll()
     try sourceRanges.removeAll()
+    try revocations.removeAll()
     try addresses.removeAll()
     try fragments.removeAll()
     try prefixes.removeAll()
