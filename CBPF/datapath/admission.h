@@ -14,14 +14,11 @@
 static __always_inline void describe_flow(struct policy_subject *subject, const struct flow_tuple *opener,
 					  const struct flow *flow)
 {
-	bool v4 = !opener->source.high && (opener->source.low & ADDRESS_V4_MASK) == ADDRESS_V4_PREFIX;
-
 	subject->tuple = *opener;
-	subject->tuple.destination = flow->destination;
-	subject->tuple.destination_port = flow->destination_port;
-	subject->family = v4 ? 4 : 6;
-	/* Of ICMP, echoes alone have flows. */
-	subject->icmp = (v4 ? ICMP_ECHO : ICMPV6_ECHO_REQUEST) << 8 | flow->icmp_code;
+	subject->tuple.destination = flow->backend_port ? flow->backend : flow->destination;
+	subject->tuple.destination_port = flow->backend_port ? flow->backend_port : flow->destination_port;
+	subject->family = is_v4(opener->source) ? 4 : 6;
+	subject->icmp = flow->icmp_type << 8 | flow->icmp_code;
 	subject->known = 0;
 }
 
@@ -99,9 +96,20 @@ __noinline int admit_exit(const struct flow_tuple *opener, struct flow *flow, __
 	return result;
 }
 
+/* Whether the flow came in by a policy that judges each packet by itself, which leaves nothing to ask of the host. */
+static __always_inline bool is_admitted_untracked(struct policy_scratch *scratch, const struct flow *flow)
+{
+	struct settings *current = current_settings();
+
+	if (!current || !(current->untracked & UNTRACKED_INGRESS) || flow->input_ifindex != INPUT_NETWORK ||
+	    flow->entry_ifindex == current->tunnel_ifindex)
+		return false;
+	return judge_untracked(scratch, flow->entry_ifindex, false, false) == POLICY_ALLOW;
+}
+
 /*
- * What the host says of a flow before its service is looked up: as admit_flow(). Where it allows the flow outright, no
- * other policy of the host is asked.
+ * What the host says of a flow before its service is looked up: as admit_flow(). Where it allows the flow outright,
+ * here or before connections are tracked, no other policy of the host is asked.
  */
 __noinline int admit_before_nat(const struct flow_tuple *opener, struct flow *flow)
 {
@@ -112,12 +120,17 @@ __noinline int admit_before_nat(const struct flow_tuple *opener, struct flow *fl
 	if (!opener || !flow || !scratch)
 		return COUNTER_DROP_HOST_POLICY;
 	flow->flags &= ~FLOW_HOST_ADMITTED;
-	if (!flow->entry_ifindex || !read_host_endpoint(flow->entry_ifindex, &scratch->host) ||
-	    !scratch->host.before_nat)
+	if (!flow->entry_ifindex)
 		return ADMITTED;
 	subject = &scratch->subject;
 	describe_flow(subject, opener, flow);
 	subject->tuple = *opener;
+	if (is_admitted_untracked(scratch, flow)) {
+		flow->flags |= FLOW_HOST_ADMITTED;
+		return ADMITTED;
+	}
+	if (!read_host_endpoint(flow->entry_ifindex, &scratch->host) || !scratch->host.before_nat)
+		return ADMITTED;
 	if (find_address(&opener->destination).kind == ADDRESS_THIS_NODE && is_failsafe(subject, false, false))
 		return ADMITTED;
 	action = judge(subject, scratch->host.before_nat);

@@ -9,6 +9,8 @@
 #include "packet.h"
 #include "shared_maps.h"
 
+#define MULTICAST_HIGH __bpf_constant_cpu_to_be64(0xff00000000000000ULL)
+
 /* Halvings that are enough for any slice of `backends`. */
 #define SLICE_HALVINGS 20
 
@@ -59,34 +61,71 @@ static __always_inline struct affinity_key affinity_key(const struct frontend *f
 	return (struct affinity_key){.client = *client, .service = frontend->service};
 }
 
-/* Where the client's last connection went, as an index into `backends`, if that is recent and still in the slice. */
-static __always_inline bool recall_backend(const struct frontend *frontend, struct backend_slice slice,
-					   const struct ip_address *client, __u32 *index)
+/*
+ * A client of this node as affinity knows it: by the interface that it is plugged in by, so that it is the same whether
+ * its socket or its packet is given a backend. One for each family, since the backends of one are not the other's.
+ * Written as a multicast address, which no packet has as its source.
+ */
+static __always_inline struct ip_address client_behind(__u32 interface, const struct ip_address *destination)
 {
-	struct affinity_key key = affinity_key(frontend, client);
-	struct affinity *remembered = bpf_map_lookup_elem(&affinity, &key);
-	struct backend last;
-
-	if (!remembered ||
-	    bpf_ktime_get_coarse_ns() - remembered->last_used > frontend->affinity_timeout * 1000000000ULL)
-		return false;
-	last = (struct backend){.address = remembered->address, .port = remembered->port, .flags = remembered->flags};
-	return find_in_slice(slice, &last, index);
+	return (struct ip_address){
+		.high = MULTICAST_HIGH,
+		.low = (__u64)is_v4(*destination) << 32 | interface,
+	};
 }
 
-/* Remembers where this connection goes, and restarts the timer. The table evicts the least recently used. */
-static __always_inline void remember_backend(const struct frontend *frontend, const struct ip_address *client,
-					     const struct backend *backend)
+/*
+ * Where the client's last connection went, as an index into `backends`, if that is recent and still in the slice. If
+ * so, the timer starts anew.
+ */
+static __always_inline bool recall_backend(const struct frontend *frontend, struct backend_slice slice,
+					   const struct affinity_key *key, __u32 *index)
+{
+	struct affinity *remembered = bpf_map_lookup_elem(&affinity, key);
+	__u64 now = bpf_ktime_get_coarse_ns();
+	struct backend last;
+
+	if (!remembered || now - remembered->last_used > frontend->affinity_timeout * 1000000000ULL)
+		return false;
+	last = (struct backend){.address = remembered->address, .port = remembered->port, .flags = remembered->flags};
+	if (!find_in_slice(slice, &last, index))
+		return false;
+	remembered->last_used = now;
+	return true;
+}
+
+/* Remembers where this connection goes; -1 if another one of the client's has been faster. The table evicts the least
+ * recently used. */
+static __always_inline int remember_backend(const struct affinity_key *key, __u32 index)
+{
+	struct backend *backend = bpf_map_lookup_elem(&backends, &index);
+	struct affinity value = {.last_used = bpf_ktime_get_coarse_ns()};
+
+	if (!backend)
+		return 0;
+	value.address = backend->address;
+	value.port = backend->port;
+	value.flags = backend->flags;
+	return bpf_map_update_elem(&affinity, key, &value, BPF_NOEXIST);
+}
+
+/* The backend that the client's connections stick to, as an index; `picked` if there is none yet, or none any more. */
+static __always_inline __u32 sticky_index(const struct frontend *frontend, struct backend_slice slice,
+					  const struct ip_address *client, __u32 picked)
 {
 	struct affinity_key key = affinity_key(frontend, client);
-	struct affinity value = {
-		.address = backend->address,
-		.port = backend->port,
-		.flags = backend->flags,
-		.last_used = bpf_ktime_get_coarse_ns(),
-	};
+	__u32 index;
+	int i;
 
-	bpf_map_update_elem(&affinity, &key, &value, BPF_ANY);
+	/* Connections that open at once agree: what is there is looked at right before it is replaced. */
+	for (i = 0; i < 2; i++) {
+		if (recall_backend(frontend, slice, &key, &index))
+			return index;
+		bpf_map_delete_elem(&affinity, &key);
+		if (!remember_backend(&key, picked))
+			break;
+	}
+	return picked;
 }
 
 #endif

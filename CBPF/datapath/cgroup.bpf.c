@@ -22,11 +22,14 @@ enum {
 	SOCKET_PROCEED = 1,
 };
 
-/* The flow that the socket asks for. Its source port is not known yet; any serves to spread flows. */
+/*
+ * The flow that the socket asks for. Its source is not known yet: any port serves to spread flows, and an address that
+ * no source range has leaves ranges to the packet path.
+ */
 static __always_inline struct flow_tuple asked_flow(struct bpf_sock_addr *ctx, enum socket_family family)
 {
 	return (struct flow_tuple){
-		.source = client_key(ctx),
+		.source = {.high = MULTICAST_HIGH},
 		.destination = context_address(ctx, family),
 		.source_port = bpf_get_prandom_u32(),
 		.destination_port = context_port(ctx),
@@ -71,6 +74,7 @@ static __always_inline int choose_for_stream(struct bpf_sock_addr *ctx, const st
 		return unserved(ctx, asked);
 	if (!is_balanced(ctx))
 		return SERVICE_NONE;
+	choice.client = client_key(ctx, &asked->destination);
 	result = choose_of(frontend, asked, CLIENT_OF_NODE, &choice);
 	if (result != SERVICE_CHOSEN)
 		return result;
@@ -89,12 +93,15 @@ static __always_inline int choose_for_datagram(struct bpf_sock_addr *ctx, const 
 	bool recalled;
 	int result;
 
-	if (!frontend)
+	if (!frontend) {
+		meet_directly(socket, &peer);
 		return unserved(ctx, asked);
+	}
 	if (!is_balanced(ctx))
 		return SERVICE_NONE;
 	recalled = recall_datagram(socket, &peer, policy_slice(frontend, CLIENT_OF_NODE), given);
 	if (!recalled) {
+		choice.client = client_key(ctx, &asked->destination);
 		result = choose_of(frontend, asked, CLIENT_OF_NODE, &choice);
 		if (result != SERVICE_CHOSEN)
 			return result;

@@ -102,10 +102,10 @@ static __always_inline bool is_blocked(const struct ip_address *sender)
 }
 
 /*
- * What the host says of a packet before connections are tracked: enum policy_action, or 0 to go on. Neither a failsafe
- * port nor the answers from one are closed.
+ * What the host says of a packet before connections are tracked: enum policy_action, or 0 to go on. Where the host
+ * itself sends or receives it, neither a failsafe port nor the answers from one are closed.
  */
-static __always_inline int judge_untracked(struct policy_scratch *scratch, __u32 interface, bool egress)
+static __always_inline int judge_untracked(struct policy_scratch *scratch, __u32 interface, bool egress, bool of_host)
 {
 	struct policy_subject *subject = &scratch->subject;
 	__u32 set;
@@ -113,7 +113,7 @@ static __always_inline int judge_untracked(struct policy_scratch *scratch, __u32
 	if (!read_host_endpoint(interface, &scratch->host))
 		return 0;
 	set = egress ? scratch->host.untracked_egress : scratch->host.untracked_ingress;
-	if (!set || is_failsafe(subject, egress, false) || is_failsafe(subject, !egress, true))
+	if (!set || (of_host && (is_failsafe(subject, egress, false) || is_failsafe(subject, !egress, true))))
 		return 0;
 	return judge(subject, set);
 }

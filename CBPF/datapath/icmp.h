@@ -12,16 +12,20 @@ struct icmp_header {
 	__u8 type;
 	__u8 code;
 	__sum16 checksum;
-	__be16 id;	 /* of an echo */
-	__be16 sequence; /* of an echo; with the id, one word of other types' own */
+	__be16 id;	 /* of an echo, and of other questions and their answers */
+	__be16 sequence; /* likewise; with the id, one word of other types' own */
 };
 
 enum icmp_type {
 	ICMP_ECHO_REPLY = 0,
 	ICMP_DEST_UNREACH = 3,
+	ICMP_SOURCE_QUENCH = 4,
+	ICMP_REDIRECT = 5,
 	ICMP_ECHO = 8,
 	ICMP_TIME_EXCEEDED = 11,
 	ICMP_PARAMETER_PROBLEM = 12,
+	ICMP_TIMESTAMP = 13, /* from here on, each question is followed by its answer */
+	ICMP_ADDRESS_MASK_REPLY = 18,
 };
 
 enum icmp_unreachable_code {
@@ -40,6 +44,8 @@ enum icmpv6_type {
 	ICMPV6_MLD_LAST = 132,
 	ICMPV6_DISCOVERY_FIRST = 133, /* of routers and neighbours */
 	ICMPV6_DISCOVERY_LAST = 137,
+	ICMPV6_NODE_QUERY = 139, /* RFC 4620 */
+	ICMPV6_NODE_REPLY = 140,
 	ICMPV6_MLD2_REPORT = 143,
 };
 

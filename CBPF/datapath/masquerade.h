@@ -56,7 +56,7 @@ static __always_inline bool tuple_taken(const struct flow_tuple *tuple, const st
  */
 static __always_inline bool host_has_socket(struct __sk_buff *skb, const struct flow_tuple *reply, bool connected_only)
 {
-	bool v4 = !reply->source.high && (reply->source.low & ADDRESS_V4_MASK) == ADDRESS_V4_PREFIX;
+	bool v4 = is_v4(reply->source);
 	struct bpf_sock_tuple tuple = {};
 	__u32 size = v4 ? sizeof(tuple.ipv4) : sizeof(tuple.ipv6);
 	struct bpf_sock *socket;
@@ -100,11 +100,23 @@ static __always_inline bool reply_is_free(struct __sk_buff *skb, const struct fl
 	       !host_has_socket(skb, reply, true);
 }
 
+/* Whether there is a port, or an identifier, that tells two flows between the same addresses apart. */
+static __always_inline bool has_source_port(const struct flow_tuple *tuple)
+{
+	switch (tuple->protocol) {
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		return !tuple->icmp_query || has_icmp_id(tuple->protocol, tuple->icmp_query);
+	default:
+		return has_ports(tuple->protocol);
+	}
+}
+
 static __always_inline void set_source_port(const struct flow_tuple *opener, struct flow *flow, __be16 port)
 {
 	flow->source_port = port;
 	flow->flags |= FLOW_REWRITE_SOURCE;
-	/* An echo has one identifier, which stands for both ports. */
+	/* ICMP has one identifier, which stands for both ports. */
 	if (!has_ports(opener->protocol))
 		flow->destination_port = port;
 }
@@ -122,7 +134,7 @@ static __always_inline int settle_source_port(struct __sk_buff *skb, const struc
 
 	if (reply_is_free(skb, opener, flow, reply))
 		return 0;
-	if (!has_ports(opener->protocol) && opener->protocol != IPPROTO_ICMP && opener->protocol != IPPROTO_ICMPV6)
+	if (!has_source_port(opener))
 		return -1;
 	for (i = 0; i < SOURCE_PORT_TRIES; i++) {
 		set_source_port(opener, flow, bpf_htons(source_port_first + bpf_get_prandom_u32() % count));

@@ -25,9 +25,26 @@ static __always_inline bool may_begin(const struct packet *packet)
 		return packet->tcp_flags & TCP_SYN ? !(packet->tcp_flags & TCP_ACK) : !(packet->tcp_flags & TCP_RST);
 	case IPPROTO_ICMP:
 	case IPPROTO_ICMPV6:
-		return packet_is_echo(packet, true);
+		return !is_icmp_notice(packet) && icmp_question(packet) == packet->icmp_type;
 	default:
 		return true;
+	}
+}
+
+/* Whether a pod has made a tunnel's packet, which somebody might take for a node's, and may not. */
+static __always_inline bool is_workload_tunnel(const struct packet *packet)
+{
+	struct settings *current = current_settings();
+
+	if (current && current->workload_tunnels)
+		return false;
+	switch (packet->tuple.protocol) {
+	case IPPROTO_IPIP:
+	case IPPROTO_IPV6:
+		return true;
+	default:
+		return is_tunnel_packet(packet) || (packet->tuple.protocol == IPPROTO_UDP &&
+						    packet->tuple.destination_port == bpf_htons(VXLAN_PORT));
 	}
 }
 
@@ -170,6 +187,8 @@ static __always_inline bool aim_elsewhere(const struct packet *packet, struct fl
 	if (node && is_known_node(node) && node != node_of(&packet->tuple.source)) {
 		flow->tunnel_node = node;
 		flow->flags |= FLOW_ONE_WAY;
+		flow->backend = choice->backend.address;
+		flow->backend_port = choice->backend.port;
 		return true;
 	}
 	flow->source = own_address(packet);
@@ -192,14 +211,26 @@ static __always_inline void avoid_shared_source(const struct packet *packet, str
 	flow->flags |= FLOW_REWRITE_SOURCE;
 }
 
+/* Who opens the flow, for session affinity: a pod or the host by where it is, anybody else by the address. */
+static __always_inline struct ip_address affinity_client(const struct __sk_buff *skb, const struct packet *packet,
+							 enum hook hook)
+{
+	bool is_local = hook == HOOK_FROM_POD ? find_address(&packet->tuple.source).kind == ADDRESS_LOCAL_POD
+					      : is_from_host(skb, packet, hook);
+
+	return is_local ? client_behind(input_of(skb, hook), &packet->tuple.destination) : packet->tuple.source;
+}
+
 /* Aims the drafted flow at a backend; or says how the packet ends. */
-static __always_inline int balance(const struct packet *packet, struct draft *draft, enum hook hook)
+static __always_inline int balance(const struct __sk_buff *skb, const struct packet *packet, struct draft *draft,
+				   enum hook hook)
 {
 	struct service_choice *choice = &draft->choice;
 	struct flow *flow = &draft->flow;
 	int result;
 
 	fill_service_tuple(packet, &draft->asked, hook);
+	choice->client = affinity_client(skb, packet, hook);
 	result = choose_backend(&draft->asked, client_at(hook), choice);
 	if (result != SERVICE_CHOSEN)
 		return result;
@@ -256,6 +287,7 @@ __noinline int draft_opener(struct __sk_buff *skb, const struct packet *packet, 
 		.flags = FLOW_OPENER | (is_on_loopback(skb) ? FLOW_LOOPBACK : 0) |
 			 (is_from_host(skb, packet, hook) ? FLOW_FROM_HOST : 0),
 		.icmp_code = packet->icmp_code,
+		.icmp_type = packet->icmp_type,
 		.input_ifindex = input_of(skb, hook),
 		.entry_ifindex = entry_of(skb, packet, hook),
 		.policy_generation = current ? current->policy_generation : 0,
@@ -361,6 +393,8 @@ __noinline int begin_flow(struct __sk_buff *skb, const struct packet *packet, __
 		return drop(skb, COUNTER_DROP_SOURCE_ADDRESS);
 	if (is_absent_pod(&packet->tuple.destination, destination))
 		return drop(skb, COUNTER_DROP_NO_ENDPOINT);
+	if (hook == HOOK_FROM_POD && is_workload_tunnel(packet))
+		return drop(skb, COUNTER_DROP_WORKLOAD_TUNNEL);
 	by_stack = is_host_business(packet, source, destination, hook);
 	if (by_stack && !is_host_judged(skb, packet))
 		return to_stack(skb);
@@ -372,7 +406,7 @@ __noinline int begin_flow(struct __sk_buff *skb, const struct packet *packet, __
 	result = admit_before_nat(&packet->tuple, &draft->flow);
 	if (result != ADMITTED)
 		return end_denied(skb, packet, result, hook);
-	result = by_stack ? leave_to_stack(draft) : balance(packet, draft, hook);
+	result = by_stack ? leave_to_stack(draft) : balance(skb, packet, draft, hook);
 	if (result == SERVICE_NONE)
 		result = unserved(packet, destination);
 	if (result == SERVICE_REFUSE || result < 0)

@@ -83,6 +83,12 @@ static __always_inline __be32 address_to_v4(struct ip_address address)
 #endif
 }
 
+/* Whether it is an IPv4 address. */
+static __always_inline bool is_v4(struct ip_address address)
+{
+	return !address.high && (address.low & ADDRESS_V4_MASK) == ADDRESS_V4_PREFIX;
+}
+
 static __always_inline bool address_equal(struct ip_address a, struct ip_address b)
 {
 	return a.high == b.high && a.low == b.low;
@@ -155,6 +161,37 @@ static __always_inline bool packet_is_icmp_error(const struct packet *packet)
 	default:
 		return false;
 	}
+}
+
+/* Messages that end something or change somebody's routes: they begin no flow, nor does the link's own business. */
+static __always_inline bool is_icmp_notice(const struct packet *packet)
+{
+	__u8 type = packet->icmp_type;
+
+	if (packet->tuple.protocol == IPPROTO_ICMP)
+		return packet_is_icmp_error(packet) || type == ICMP_SOURCE_QUENCH || type == ICMP_REDIRECT;
+	return type < ICMPV6_ECHO_REQUEST || (type >= ICMPV6_MLD_FIRST && type <= ICMPV6_DISCOVERY_LAST) ||
+	       type == ICMPV6_MLD2_REPORT;
+}
+
+/* The type of the question that an ICMP message is the answer to; its own type if it is none. */
+static __always_inline __u8 icmp_question(const struct packet *packet)
+{
+	__u8 type = packet->icmp_type;
+
+	if (packet->tuple.protocol == IPPROTO_ICMPV6)
+		return type == ICMPV6_ECHO_REPLY || type == ICMPV6_NODE_REPLY ? type - 1 : type;
+	if (type == ICMP_ECHO_REPLY)
+		return ICMP_ECHO;
+	return type > ICMP_TIMESTAMP && type <= ICMP_ADDRESS_MASK_REPLY && !(type & 1) ? type - 1 : type;
+}
+
+/* Whether a question of this type, and its answer, have an identifier by which they are told from others. */
+static __always_inline bool has_icmp_id(__u8 protocol, __u8 question)
+{
+	if (protocol == IPPROTO_ICMPV6)
+		return question == ICMPV6_ECHO_REQUEST;
+	return question == ICMP_ECHO || (question >= ICMP_TIMESTAMP && question <= ICMP_ADDRESS_MASK_REPLY);
 }
 
 static __always_inline bool packet_is_echo(const struct packet *packet, bool request)

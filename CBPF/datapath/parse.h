@@ -193,8 +193,13 @@ static __always_inline int parse_icmp(struct __sk_buff *skb, struct packet *pack
 		return COUNTER_DROP_TRUNCATED;
 	packet->icmp_type = icmp->type;
 	packet->icmp_code = icmp->code;
-	if (packet_is_echo(packet, true) || packet_is_echo(packet, false))
+	if (packet_is_echo(packet, true) || packet_is_echo(packet, false)) {
 		packet->tuple.source_port = packet->tuple.destination_port = icmp->id;
+	} else {
+		packet->tuple.icmp_query = icmp_question(packet);
+		if (has_icmp_id(packet->tuple.protocol, packet->tuple.icmp_query))
+			packet->tuple.source_port = packet->tuple.destination_port = icmp->id;
+	}
 	return PARSE_OK;
 }
 

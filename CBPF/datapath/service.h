@@ -16,6 +16,7 @@ enum service_result {
 };
 
 struct service_choice {
+	struct ip_address client; /* whom session affinity knows; given by who asks */
 	struct frontend frontend; /* as it was when it was asked */
 	struct backend backend;
 	__u32 service; /* id */
@@ -136,16 +137,15 @@ static __always_inline int choose_of(const struct frontend *found, const struct 
 		return -COUNTER_DROP_SOURCE_RANGE;
 	if (!slice.count)
 		return empty_result(frontend);
-	if (!frontend->affinity_timeout || !recall_backend(frontend, slice, &tuple->source, &index))
-		index = pick_index(frontend, slice, tuple);
+	index = pick_index(frontend, slice, tuple);
+	if (frontend->affinity_timeout)
+		index = sticky_index(frontend, slice, &choice->client, index);
 	backend = bpf_map_lookup_elem(&backends, &index);
 	if (!backend)
 		return SERVICE_REFUSE;
 	choice->backend = *backend;
 	choice->service = frontend->service;
 	choice->flags = frontend->flags;
-	if (frontend->affinity_timeout)
-		remember_backend(frontend, &tuple->source, backend);
 	return SERVICE_CHOSEN;
 }
 

@@ -79,6 +79,19 @@ static __always_inline bool recall_datagram(__u64 socket, const struct socket_pe
 }
 
 /*
+ * The socket sends to an address that is no service's. If that is a backend that it was given, its replies can no
+ * longer be told apart: they count as the backend's own, and the packet path serves the service.
+ */
+static __always_inline void meet_directly(__u64 socket, const struct socket_peer *peer)
+{
+	struct socket_peer_key back = datagram_key(socket, peer, SOCKET_PEER_GIVEN);
+	struct socket_peer *asked = bpf_map_lookup_elem(&datagram_peers, &back);
+
+	if (asked && !same_peer(asked, peer))
+		bpf_map_update_elem(&datagram_peers, &back, peer, BPF_ANY);
+}
+
+/*
  * Remembers both directions. -1 if replies could not be told apart: the socket uses the same backend through another
  * address already.
  */

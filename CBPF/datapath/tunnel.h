@@ -61,7 +61,7 @@ static __always_inline int set_tunnel_destination(struct __sk_buff *skb, struct 
 	struct bpf_tunnel_key key = {.tunnel_id = TUNNEL_NETWORK, .tunnel_ttl = 64};
 	__u64 flags = 0;
 
-	if (!address.high && (address.low & ADDRESS_V4_MASK) == ADDRESS_V4_PREFIX) {
+	if (is_v4(address)) {
 		key.remote_ipv4 = bpf_ntohl(address_to_v4(address));
 	} else {
 		flags = BPF_F_TUNINFO_IPV6;

@@ -45,6 +45,7 @@ static __always_inline bool is_of_host(const struct __sk_buff *skb, const struct
 __noinline int pass_untracked(struct __sk_buff *skb, const struct packet *packet, __u32 hook, __u32 stages)
 {
 	struct policy_scratch *scratch = current_policy_scratch();
+	bool of_host;
 	int action;
 
 	if (!packet || !scratch || is_on_loopback(skb))
@@ -54,11 +55,12 @@ __noinline int pass_untracked(struct __sk_buff *skb, const struct packet *packet
 	if (!(stages & ~UNTRACKED_BLOCKED) || packet->fragment == FRAGMENT_LATER)
 		return VERDICT_PROCEED;
 	describe_packet(&scratch->subject, packet);
-	action = judge_untracked(scratch, skb->ifindex, from_stack(hook));
+	of_host = is_of_host(skb, packet, hook);
+	action = judge_untracked(scratch, skb->ifindex, from_stack(hook), of_host);
 	if (!action)
 		return VERDICT_PROCEED;
 	if (action == POLICY_ALLOW)
-		return is_of_host(skb, packet, hook) ? to_stack(skb) : VERDICT_PROCEED;
+		return of_host ? to_stack(skb) : VERDICT_PROCEED;
 	return end_denied(skb, packet, admission(action, COUNTER_DROP_HOST_POLICY), hook);
 }
 

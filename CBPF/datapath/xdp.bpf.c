@@ -4,6 +4,7 @@
  * hook would drop by the same tables before it tracks anything (untracked.h), and leaves all else to it, also what it
  * allows: the tc hook asks again, since a packet cannot bring a verdict along through every driver.
  */
+#include "address.h"
 #include "host_endpoint.h"
 #include "ipv6_walk.h"
 #include "tunnel_port.h"
@@ -109,13 +110,15 @@ static __always_inline int drop_on_wire(struct xdp_md *context, __u32 reason)
 SEC("xdp") int from_wire(struct xdp_md *context)
 {
 	struct policy_scratch *scratch = current_policy_scratch();
+	bool of_host;
 	int action;
 
 	if (!scratch || read_packet(context, &scratch->subject) || is_always_open(&scratch->subject))
 		return XDP_PASS;
 	if (is_blocked(&scratch->subject.tuple.source))
 		return drop_on_wire(context, COUNTER_DROP_BLOCKED);
-	action = judge_untracked(scratch, context->ingress_ifindex, false);
+	of_host = find_address(&scratch->subject.tuple.destination).kind == ADDRESS_THIS_NODE;
+	action = judge_untracked(scratch, context->ingress_ifindex, false, of_host);
 	/* Who is to be told is told by the tc hook. */
 	return action == POLICY_DENY ? drop_on_wire(context, COUNTER_DROP_HOST_POLICY) : XDP_PASS;
 }

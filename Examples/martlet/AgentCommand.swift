@@ -67,6 +67,8 @@ struct AgentCommand: AsyncParsableCommand {
       has written).
       """)
   var workloadToHost = Configuration.WorkloadToHostAction.automatic
+  @Flag(help: "Lets pods send VXLAN and IP in IP, which are dropped otherwise.")
+  var allowWorkloadTunnels = false
   @Option(help: "Senders outside that are not heard: prefixes, comma separated; what they send is dropped on arrival.")
   var blocklist = PrefixList(prefixes: [])
   @Option(help: "Port of /healthz and /livez; 0: no health checks, for services neither.")
@@ -93,6 +95,7 @@ struct AgentCommand: AsyncParsableCommand {
     configuration.failsafeInbound = failsafeInbound.ports
     configuration.failsafeOutbound = failsafeOutbound.ports
     configuration.workloadToHostAction = workloadToHost
+    configuration.allowsWorkloadTunnels = allowWorkloadTunnels
     var options = BPFDataPlane.Options(configuration: configuration, pins: data.pins, interfaces: interfaces)
     options.masqueradePools = masqueradePools?.prefixes
     options.directReturnExclusions = directReturnExclusions.prefixes

@@ -87,7 +87,7 @@ public final class BPFDataPlane: DataPlane {
   private var settings = CBPF.settings()
   /// What the kernel has beside the addresses of the node's object: they come and go.
   private var ownAddresses: [IPAddress] = []
-  /// The interfaces to the network.
+  /// The interfaces to the network, and all others that a host endpoint protects and no pod is plugged in by.
   private var network: Set<InterfaceIndex> = []
 
   /// Loads the datapath, or takes over what `options.pins` hold. Nothing is attached yet.
@@ -183,8 +183,10 @@ public final class BPFDataPlane: DataPlane {
     self.state = state
     var problems = reporting("addresses of this node") { ownAddresses = try HostNetwork(netlink).ownAddresses }
     problems += policy.apply(changes)
-    problems += services.apply(withOwnAddresses(changes)).problems.map(DataPlaneProblem.init)
-    if tookOver { problems += finish(services.finishAdoption()) }
+    var outcome = services.apply(withOwnAddresses(changes))
+    // Until then frontends are as the former agent has left them, and clients are given backends that have ended.
+    if tookOver { outcome.append(services.finishAdoption()) }
+    problems += finish(outcome)
     problems += updateNames(changes)
     problems += updateNode()
     attachments.removeStale()
@@ -314,15 +316,22 @@ public final class BPFDataPlane: DataPlane {
       problems += policy.assign(plugged)
       problems += policy.protect(host.interfaces)
       problems += updateTunnel(mtu: mtu)
+      // Those by which a pod may be plugged in that nobody has told of yet must not let it speak.
+      let ports = try host.podInterfaces(in: node?.podPrefixes ?? [], excluding: network)
+        .union(endpoints.interfaces(of: plugged.values))
+      network.formUnion(
+        host.interfaces {
+          policy.placement.protects($0) && !ports.contains($0) && $0.rawValue != settings.tunnel_ifindex
+        })
       problems += try updateForwarding(host)
       problems += updateSettings()
       problems += attach(.net, to: network) + updateWire()
       problems += attach(.host, to: [.loopback])
-      problems += attach(.pod, to: endpoints.interfaces(of: plugged.values))
+      problems += attach(.pod, to: ports)
       problems += updateCluster(mtu: mtu)
       problems += addresses.replace(
         with: cluster.addresses(ownAddresses: host.ownAddresses, slots: plugged), restoring: services)
-      problems += removePods(exceptFor: Set(plugged.keys), network)
+      problems += removePods(exceptFor: Set(plugged.keys), ports)
       problems += judgeAgainIfNeeded()
       problems += updateOwnAddresses(host)
     } catch {
@@ -368,6 +377,7 @@ public final class BPFDataPlane: DataPlane {
     cluster.describeNode(in: &settings, usesOverlay: options.usesOverlay)
     settings.workload_to_host = policy.workloadToHost.rawValue
     settings.untracked = policy.untrackedStages
+    settings.workload_tunnels = options.configuration.allowsWorkloadTunnels ? 1 : 0
     return reporting("settings") { try maps.settings.set(0, settings) }
   }
 
@@ -388,13 +398,13 @@ public final class BPFDataPlane: DataPlane {
 
   /// Their flows are judged again, and then found to have nobody.
   private func removePods(
-    exceptFor plugged: Set<NamespacedName>, _ network: Set<InterfaceIndex>
+    exceptFor plugged: Set<NamespacedName>, _ ports: Set<InterfaceIndex>
   ) -> [DataPlaneProblem] {
     let gone = Set(endpoints.slots.filter { !plugged.contains($0.key) }.values)
     return reporting("pods that are gone") {
       try endpoints.keep(only: plugged)
       policy.release(gone)
-      let kept = endpoints.interfaces.union(network).union([.loopback, InterfaceIndex(settings.tunnel_ifindex)])
+      let kept = ports.union(network).union([.loopback, InterfaceIndex(settings.tunnel_ifindex)])
       for interface in attachments.roles.keys where !kept.contains(interface) { attachments.detach(from: interface) }
     } + (gone.isEmpty ? [] : judgeAgain())
   }

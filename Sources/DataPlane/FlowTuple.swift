@@ -8,22 +8,26 @@ public struct FlowTuple: Hashable, Sendable {
   public var source: IPAddress
   /// The receiver.
   public var destination: IPAddress
-  /// The sender's port; an echo's identifier.
+  /// The sender's port; an ICMP message's identifier.
   public var sourcePort: UInt16
-  /// The receiver's port; an echo's identifier.
+  /// The receiver's port; an ICMP message's identifier.
   public var destinationPort: UInt16
+  /// Of an ICMP message other than an echo: the type of the question, of the answer as well. Else 0.
+  public var icmpQuery: UInt8
   /// The protocol above IP.
   public var `protocol`: L4Protocol
 
   /// The tuple with these ends.
   public init(
-    source: IPAddress, destination: IPAddress, sourcePort: UInt16, destinationPort: UInt16, protocol: L4Protocol
+    source: IPAddress, destination: IPAddress, sourcePort: UInt16, destinationPort: UInt16, protocol: L4Protocol,
+    icmpQuery: UInt8 = 0
   ) {
     self.source = source
     self.destination = destination
     self.sourcePort = sourcePort
     self.destinationPort = destinationPort
     self.protocol = `protocol`
+    self.icmpQuery = icmpQuery
   }
 
   /// The tuple that is the key of a half in map `flows`.
@@ -31,7 +35,7 @@ public struct FlowTuple: Hashable, Sendable {
     self.init(
       source: IPAddress(key.source), destination: IPAddress(key.destination),
       sourcePort: UInt16(bigEndian: key.source_port), destinationPort: UInt16(bigEndian: key.destination_port),
-      protocol: L4Protocol(rawValue: key.protocol))
+      protocol: L4Protocol(rawValue: key.protocol), icmpQuery: key.icmp_query)
   }
 
   /// The key of its half in map `flows`.
@@ -42,6 +46,7 @@ public struct FlowTuple: Hashable, Sendable {
     key.source_port = sourcePort.bigEndian
     key.destination_port = destinationPort.bigEndian
     key.protocol = `protocol`.rawValue
+    key.icmp_query = icmpQuery
     return key
   }
 
@@ -49,7 +54,7 @@ public struct FlowTuple: Hashable, Sendable {
   public var reversed: FlowTuple {
     FlowTuple(
       source: destination, destination: source, sourcePort: destinationPort, destinationPort: sourcePort,
-      protocol: `protocol`)
+      protocol: `protocol`, icmpQuery: icmpQuery)
   }
 
   /// As `tuple_hash` in `CBPF/datapath/service.h`: the same on every node.

@@ -25,6 +25,23 @@ struct HostNetwork {
     return Set(holding + (try netlink.interfacesWithDefaultRoute())).filter { links[$0]?.isLoopback == false }
   }
 
+  /// The interfaces that the kernel's routes to addresses of `ranges` lead through on the link, other than to the network:
+  /// where pods are plugged in, whether or not anybody has said yet which.
+  func podInterfaces(
+    in ranges: [IPPrefix], excluding network: Set<InterfaceIndex>
+  ) throws(NetlinkError) -> Set<InterfaceIndex> {
+    guard !ranges.isEmpty else { return [] }
+    let routes = try netlink.routes().filter { route in
+      route.action == .unicast && route.gateway == nil && ranges.contains { $0.contains(route.destination) }
+    }
+    return Set(routes.compactMap(\.interface)).subtracting(network).filter { links[$0]?.isLoopback == false }
+  }
+
+  /// The interfaces, other than ports of a bridge or a bond, that carry traffic of their own and that `isWanted`.
+  func interfaces(where isWanted: (InterfaceIndex) -> Bool) -> Set<InterfaceIndex> {
+    Set(links.values.filter { !$0.isLoopback && $0.isUp && $0.master == nil && isWanted($0.index) }.map(\.index))
+  }
+
   /// The kernel's own route to `address`, if there is one.
   func route(to address: IPAddress) throws(NetlinkError) -> Route? { try netlink.route(to: address) }
 

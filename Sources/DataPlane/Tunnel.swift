@@ -9,6 +9,8 @@ struct Tunnel {
   static let name = "martlet"
   /// The UDP port. As in `CBPF/datapath/tunnel.h`.
   static let port: UInt16 = 14_789
+  /// The UDP port of VXLAN, as others use it (IANA).
+  static let standardPort: UInt16 = 4_789
   /// The same on every node; as in `CBPF/datapath/tunnel.h`.
   static let macAddress = MACAddress(bytes: [0x02, 0x6d, 0x61, 0x72, 0x74, 0x01])
 

@@ -4,7 +4,7 @@ extension HostEndpoint {
   /// What follows the node's name in the name of its automatic host endpoint.
   public static let automaticSuffix = "-auto-hep"
   /// The label that an automatic host endpoint has besides its node's, and its value.
-  public static let automaticLabel = (key: "projectcalico.org/created-by", value: "controller")
+  public static let automaticLabel = (key: "projectcalico.org/created-by", value: "calico-kube-controllers")
 
   /// The host endpoint that `node` has without anybody writing it: all of its interfaces, known by the node's addresses
   /// and labels, with the profile that allows everything, so that it changes nothing until a policy selects it.

@@ -7,6 +7,7 @@
 /// | `projectcalico.org/serviceaccount` | workloads: the service account's name |
 /// | `pcns.KEY` | everything in a namespace: the namespace's label `KEY` |
 /// | `pcsa.KEY` | workloads: the service account's label `KEY` |
+/// | any other | whatever has a profile: the profile's label |
 ///
 /// A label of the object itself comes before one that it would inherit; the first three are nobody's to set.
 public enum PolicyLabel {
@@ -31,6 +32,7 @@ extension ClusterState {
     for (key, value) in serviceAccounts[account]?.labels ?? [:] {
       labels.merge([PolicyLabel.serviceAccountPrefix + key: value]) { own, _ in own }
     }
+    labels.merge(profiles[Profile.ofServiceAccount(account)]?.labels ?? [:]) { own, _ in own }
     labels[PolicyLabel.orchestrator] = "k8s"
     labels[PolicyLabel.serviceAccount] = workload.serviceAccount
     return labels

@@ -25,6 +25,8 @@ public struct Configuration: Hashable, Sendable {
   public var failsafeOutbound: [FailsafePort]
   /// What becomes of what a workload sends to its own node, once its policies have let it through.
   public var workloadToHostAction: WorkloadToHostAction
+  /// Whether workloads may send VXLAN and IP in IP, which somebody might take for a node's.
+  public var allowsWorkloadTunnels = false
   /// Whether each node has a host endpoint without anybody writing it, ``ClusterState/automaticHostEndpoints``.
   public var automaticHostEndpoints: Bool
 

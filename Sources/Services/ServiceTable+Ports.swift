@@ -45,6 +45,12 @@ extension ServiceTable {
       ports[port.id] = port
       if let old { release(old) }
       update(old, to: port, &outcome)
+      // Of a former agent's backends no more is known than where they are; those that served only as a last resort are
+      // not among them.
+      if let former = standing.placements, old == nil {
+        noteEndedBackends(
+          of: port, before: { Array(Set(former[$0].sets.cluster + former[$0].sets.local)) }, now: plan, &outcome)
+      }
       return port.id
     } catch {
       stalled.insert(plan.name.service)
@@ -72,7 +78,7 @@ extension ServiceTable {
     pending.formUnion((new ?? old)?.plan.frontends.map(\.key) ?? [])
     if old?.plan.sourceRanges != new?.plan.sourceRanges { pendingRanges.insert(id) }
     affinity.setTimeout(new?.plan.affinityTimeout ?? 0, of: id, isRemoved: new == nil)
-    if let old, old.plan.name.protocol == .udp { noteEndedBackends(of: old, now: new, &outcome) }
+    if let old { noteEndedBackends(of: old, before: { old.plan.sets[$0].usable }, now: new?.plan, &outcome) }
   }
 
   private func updateClaims(_ id: UInt32, _ old: ServicePort?, _ new: ServicePort?) {
@@ -98,15 +104,18 @@ extension ServiceTable {
   }
 
   /// Policies and topology do not matter here: a flow stays where it is while its backend serves.
-  private func noteEndedBackends(of old: ServicePort, now new: ServicePort?, _ outcome: inout Outcome) {
+  private func noteEndedBackends(
+    of port: ServicePort, before: (AddressFamily) -> [Backend], now plan: ServicePortPlan?, _ outcome: inout Outcome
+  ) {
+    guard port.plan.name.protocol == .udp else { return }
     for family in AddressFamily.allCases {
-      let before = old.plan.sets[family].usable
-      let after = new?.plan.sets[family].usable ?? []
+      let before = before(family)
+      let after = plan?.sets[family].usable ?? []
       guard before != after else { continue }
       let remaining = Set(after.map(\.endpoint))
       let nodes = Set(after.map(\.node))
       outcome.endedBackends += before.filter { !remaining.contains($0.endpoint) }
-        .map { EndedBackend(service: old.id, backend: $0, isLastOnNode: !nodes.contains($0.node)) }
+        .map { EndedBackend(service: port.id, backend: $0, isLastOnNode: !nodes.contains($0.node)) }
     }
   }
 }

@@ -45,6 +45,13 @@ public final class ServiceTable {
     /// UDP frontends that came to a service, went to another, or to nobody: likewise. A flow that began before the
     /// frontend goes untranslated.
     public var endedFrontends: [EndedFrontend] = []
+
+    /// Adds what has come of another update, after this one.
+    public mutating func append(_ other: Outcome) {
+      problems += other.problems
+      endedBackends += other.endedBackends
+      endedFrontends += other.endedFrontends
+    }
   }
 
   /// A backend that serves a service port no longer.
@@ -204,14 +211,16 @@ public final class ServiceTable {
     ports[id]?.plan.name
   }
 
-  /// How many addresses of ready endpoints `service` has on this node: what its health check port reports. Endpoints
-  /// that terminate do not count, even while they still serve, so that load balancers turn away in time.
+  /// How many ready endpoints `service` has on this node, by the family that it has more of: what its health check port
+  /// reports. A pod with an address of each family is one endpoint. Endpoints that terminate do not count, even while
+  /// they still serve, so that load balancers turn away in time.
   public func readyLocalEndpoints(of service: NamespacedName) -> Int {
     guard let entry = entries[service] else { return 0 }
     let endpoints = planner.relevant(entry.slices.values).lazy.flatMap { slice in
       slice.endpoints.lazy.filter { $0.address.family == slice.family }
     }
-    return Set(endpoints.filter { $0.isReady && $0.node == self.configuration.nodeName }.map(\.address)).count
+    let ready = Set(endpoints.filter { $0.isReady && $0.node == self.configuration.nodeName }.map(\.address))
+    return AddressFamily.allCases.map { family in ready.count { $0.family == family } }.max() ?? 0
   }
 
   // MARK: - State

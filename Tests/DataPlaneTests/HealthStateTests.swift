@@ -32,7 +32,7 @@ import Testing
   private func health(_ resources: [Resource]) throws -> HealthState { health(try dataPlane(resources)) }
 
   @Test func localEndpointsDecide() throws {
-    for (parties, count) in [([Scene.Party.a, .b, .c], 4), ([.c], 0), ([], 0)] {
+    for (parties, count) in [([Scene.Party.a, .b, .c], 2), ([.c], 0), ([], 0)] {
       let report = try #require(try health([web()] + Scene.slices(parties)).report(ofPort: Self.port, at: .now))
       #expect(report.service == Scene.web)
       #expect(report.localEndpoints == count)
@@ -47,7 +47,7 @@ import Testing
       slice.endpoints[0].isTerminating = true
       return .endpointSlice(slice)
     }
-    #expect(try health([web()] + slices).report(ofPort: Self.port, at: .now)?.localEndpoints == 2)
+    #expect(try health([web()] + slices).report(ofPort: Self.port, at: .now)?.localEndpoints == 1)
   }
 
   @Test func portFollowsTheService() throws {

@@ -72,7 +72,8 @@ struct AutomaticHostEndpointTests {
     #expect(
       endpoint
         == HostEndpoint(
-          name: "n1-auto-hep", labels: ["zone": "a", "projectcalico.org/created-by": "controller"], node: "n1",
+          name: "n1-auto-hep", labels: ["zone": "a", "projectcalico.org/created-by": "calico-kube-controllers"],
+          node: "n1",
           interface: "*", expectedAddresses: Array(addresses.prefix(2)), profiles: ["projectcalico-default-allow"]))
     let written = HostEndpoint(name: "n1-auto-hep", node: "n1", interface: "eth0")
     state.apply(.set(.hostEndpoint(written)))

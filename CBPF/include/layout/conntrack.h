@@ -11,11 +11,12 @@
 struct flow_tuple {
 	struct ip_address source;
 	struct ip_address destination;
-	__be16 source_port; /* ICMP echo: the identifier, in both ports */
+	__be16 source_port; /* ICMP: the identifier, in both ports; 0 if such messages have none */
 	__be16 destination_port;
-	__u8 protocol; /* IPPROTO_* */
-	__u8 zone;     /* 0; others for overlapping address spaces */
-	__u8 reserved[2];
+	__u8 protocol;	 /* IPPROTO_* */
+	__u8 zone;	 /* 0; others for overlapping address spaces */
+	__u8 icmp_query; /* ICMP: type of the request, of the answer as well; 0: an echo */
+	__u8 reserved;
 };
 
 enum flow_state {
@@ -66,7 +67,7 @@ struct flow {
 	__be16 destination_port;
 	__u16 flags;	     /* enum flow_flag */
 	__u8 state;	     /* enum flow_state; the same in both halves */
-	__u8 icmp_code;	     /* ICMP echo: of the first packet */
+	__u8 icmp_code;	     /* ICMP: of the first packet */
 	__u32 endpoint;	     /* slot in `endpoints` of the pod that receives, 0: none */
 	__u32 input_ifindex; /* where such packets come from: pod's interface; 1 (lo): this node; 0: network */
 	__u64 last_seen;     /* in ticks of the kernel (jiffies); the flow is idle when both halves are */
@@ -87,7 +88,10 @@ struct flow {
 	__u32 entry_ifindex; /* opener's half: interface that the flow comes in by, 0: the host opened it */
 	__u64 created;	     /* as last_seen */
 	__u32 exit_ifindex;  /* opener's half: interface that it leaves by, 0: none, or not known yet */
-	__u32 reserved;
+	__be16 backend_port; /* likewise of `backend`; 0: there is none */
+	__u8 icmp_type;	     /* ICMP: of the first packet */
+	__u8 reserved;
+	struct ip_address backend; /* opener's half: whom policies judge it by, where another node translates it */
 };
 
 /* Map `flows`: confirmed flows. Hash, entries allocated as needed. */

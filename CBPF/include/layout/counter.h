@@ -47,7 +47,8 @@
 	COUNTER(DROP_POLICY_INGRESS, "the receiving pod's policy denies it")                                           \
 	COUNTER(DROP_WORKLOAD_TO_HOST, "from a pod to its own node, which takes nothing from pods")                    \
 	COUNTER(DROP_HOST_POLICY, "the policy of the host denies it")                                                  \
-	COUNTER(DROP_BLOCKED, "from a blocked sender")
+	COUNTER(DROP_BLOCKED, "from a blocked sender")                                                                 \
+	COUNTER(DROP_WORKLOAD_TUNNEL, "a tunnel's packet that a pod has made")
 
 #define MARTLET_COUNTER_NUMBER(name, meaning) COUNTER_##name,
 enum counter { MARTLET_COUNTERS(MARTLET_COUNTER_NUMBER) COUNTER_COUNT };

@@ -29,7 +29,7 @@ struct settings {
 	__u32 overlay;		  /* 1: pods of other nodes are reached through the tunnel */
 	__u32 workload_to_host;	  /* enum workload_to_host */
 	__u32 untracked;	  /* bits of enum untracked_stage that are in use */
-	__u32 reserved;
+	__u32 workload_tunnels;	  /* 1: pods may send VXLAN and IP in IP */
 };
 
 #endif

@@ -74,7 +74,8 @@ final class ProbeRun {
     let key = packet.flowTuple.key
     let cookie = try NetworkNamespaceCookie.current()
     let namespace = try namespaces.get(cookie)
-    let affinities = try affinities(of: packet.source)
+    let clients = Self.affinityClients(packet, interface)
+    let affinities = try affinities(of: clients)
     let before = try counts()
     let run = try program.testRun(
       ProbeFrame.bytes(packet), context: SocketBufferContext(interface: interface.rawValue))
@@ -86,7 +87,7 @@ final class ProbeRun {
     }
     // A test run's packet has a socket of the namespace that it is run in.
     if let namespace { try namespaces.set(cookie, namespace) } else { try namespaces.remove(cookie) }
-    try restore(affinities, of: packet.source)
+    try restore(affinities, of: clients)
     let grown = Set(after.filter { before[$0.key] != $0.value }.keys)
     return Result(
       isDropped: run.returnValue == 2, isAnswered: run.returnValue == 7 && flow == nil, counters: grown, flow: flow)
@@ -98,16 +99,21 @@ final class ProbeRun {
 
   // MARK: - Session affinity
 
-  private func affinities(of client: IPAddress) throws(BPFError) -> [(affinity_key, affinity)] {
+  /// Whom session affinity may take for the sender of `packet`.
+  private static func affinityClients(_ packet: PolicyPacket, _ interface: InterfaceIndex) -> [ip_address] {
+    [ip_address(packet.source)] + [interface, .loopback].map { .client(behind: $0, packet.family) }
+  }
+
+  private func affinities(of clients: [ip_address]) throws(BPFError) -> [(affinity_key, affinity)] {
     var found: [(affinity_key, affinity)] = []
     try maps.affinity.forEach { key, value throws(BPFError) in
-      if IPAddress(key.client) == client { found.append((key, value)) }
+      if clients.contains(where: { $0.isSame(as: key.client) }) { found.append((key, value)) }
     }
     return found
   }
 
-  private func restore(_ before: [(affinity_key, affinity)], of client: IPAddress) throws(BPFError) {
-    for (key, _) in try affinities(of: client) where !before.contains(where: { $0.0.service == key.service }) {
+  private func restore(_ before: [(affinity_key, affinity)], of clients: [ip_address]) throws(BPFError) {
+    for (key, _) in try affinities(of: clients) where !before.contains(where: { $0.0.isSame(as: key) }) {
       try maps.affinity.remove(key)
     }
     for (key, value) in before { try maps.affinity.set(key, value) }
@@ -115,12 +121,22 @@ final class ProbeRun {
 }
 
 extension PolicyPacket {
-  /// The ends by which the packet's flow is known: an echo has its identifier as both ports.
+  /// The ends by which the packet's flow is known: a message has its identifier as both ports.
   var flowTuple: FlowTuple {
     let isMessage = `protocol` == .icmp || `protocol` == .icmpv6
     return FlowTuple(
       source: source, destination: destination, sourcePort: sourcePort,
-      destinationPort: isMessage ? sourcePort : destinationPort, protocol: `protocol`)
+      destinationPort: isMessage ? sourcePort : destinationPort, protocol: `protocol`, icmpQuery: icmpQuery)
+  }
+
+  /// The type of a message other than an echo; else 0.
+  private var icmpQuery: UInt8 {
+    let type = UInt8(destinationPort >> 8)
+    return switch `protocol` {
+    case .icmp: type == 8 ? 0 : type
+    case .icmpv6: type == 128 ? 0 : type
+    default: 0
+    }
   }
 
   /// The packet as the data plane in memory takes it.
@@ -130,10 +146,19 @@ extension PolicyPacket {
       case .tcp: .tcp(source: sourcePort, destination: destinationPort)
       case .udp: .udp(source: sourcePort, destination: destinationPort)
       case .sctp: .sctp(source: sourcePort, destination: destinationPort)
-      case .icmp: .icmp(destinationPort >> 8 == 8 ? .echoRequest(identifier: sourcePort) : .other)
-      case .icmpv6: .icmp(destinationPort >> 8 == 128 ? .echoRequest(identifier: sourcePort) : .other)
+      case .icmp, .icmpv6: .icmp(icmpQuery == 0 ? .echoRequest(identifier: sourcePort) : .other(type: icmpQuery))
       default: .other(`protocol`)
       }
     return PacketDescription(from: source, to: destination, transport)
+  }
+}
+
+extension ip_address {
+  fileprivate func isSame(as other: ip_address) -> Bool { high == other.high && low == other.low }
+}
+
+extension affinity_key {
+  fileprivate func isSame(as other: affinity_key) -> Bool {
+    service == other.service && client.isSame(as: other.client)
   }
 }

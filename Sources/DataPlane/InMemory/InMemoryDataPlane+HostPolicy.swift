@@ -46,12 +46,20 @@ extension InMemoryDataPlane {
 
   // MARK: - Before translation
 
-  /// What the host says before a service is looked up. Where it allows the flow, no other policy of the host is asked.
+  /// What the host says before a service is looked up. Where it allows the flow, then or before connections are tracked,
+  /// no other policy of the host is asked.
   func admitBeforeNAT(_ opener: FlowTuple, _ flow: inout ModelledFlow) -> Admission {
     var admission = Admission()
     flow.isHostAdmitted = false
-    guard let host = flow.entry.flatMap(policy.hostEndpoint), host.sets.before_nat != 0 else { return admission }
+    guard let host = flow.entry.flatMap(policy.hostEndpoint) else { return admission }
     let packet = PolicyPacket(opener, translated: opener)
+    if flow.entry == ModelledFlow.networkInterface, host.sets.untracked_ingress != 0 {
+      var untracked = Admission()
+      judgeHost(packet, host.name, .untrackedIngress, host.sets.untracked_ingress, &untracked)
+      flow.isHostAdmitted = untracked.judgements.last?.verdict.decision == .allow
+      if flow.isHostAdmitted { return admission }
+    }
+    guard host.sets.before_nat != 0 else { return admission }
     if tables.kind(opener.destination) == ADDRESS_THIS_NODE, isFailsafe(packet, egress: false) { return admission }
     judgeHost(packet, host.name, .beforeNAT, host.sets.before_nat, &admission)
     flow.isHostAdmitted = admission.judgements.last?.verdict.decision == .allow
@@ -70,13 +78,14 @@ extension InMemoryDataPlane {
     guard let host = policy.hostEndpoint(at: ModelledFlow.networkInterface) else { return nil }
     let set = isEgress ? host.sets.untracked_egress : host.sets.untracked_ingress
     let packet = PolicyPacket(single: arrival.packet)
-    if set == 0 || isFailsafe(packet, egress: isEgress) || isFailsafe(packet, egress: !isEgress, isReply: true) {
+    let isOfHost = isEgress || tables.kind(arrival.tuple.destination) == ADDRESS_THIS_NODE
+    if set == 0 { return nil }
+    if isOfHost && (isFailsafe(packet, egress: isEgress) || isFailsafe(packet, egress: !isEgress, isReply: true)) {
       return nil
     }
     var admission = Admission()
     judgeHost(packet, host.name, isEgress ? .untrackedEgress : .untrackedIngress, set, &admission)
     if let fate = denied(arrival, admission) { return fate }
-    let isOfHost = isEgress || tables.kind(arrival.tuple.destination) == ADDRESS_THIS_NODE
     guard isOfHost, admission.judgements.last?.verdict.decision == .allow else { return nil }
     var fate = PacketFate(.stack)
     fate.judgements = admission.judgements
@@ -120,7 +129,7 @@ extension PolicyPacket {
         case .echoRequest: isIPv4 ? 8 : 128
         case .echoReply: isIPv4 ? 0 : 129
         case .linkControl: 135
-        case .other: isIPv4 ? 13 : 0
+        case .other(let type): type
         }
       self.init(from: packet.source, to: packet.destination, icmpType: type)
     default:

@@ -11,6 +11,7 @@ extension InMemoryDataPlane {
     if isLinkScoped(arrival) { return PacketFate(.stack) }
     guard isSourceValid(arrival) else { return PacketFate(.dropped(.sourceAddress)) }
     if tables.isAbsentPod(arrival.tuple.destination) { return PacketFate(.dropped(.noEndpoint)) }
+    if arrival.isFromPod && isWorkloadTunnel(arrival.tuple) { return PacketFate(.dropped(.workloadTunnel)) }
     let isByStack = isHostBusiness(arrival)
     if isByStack && policy.hostEndpoint(at: ModelledFlow.networkInterface) == nil { return PacketFate(.stack) }
     var flow = ModelledFlow(
@@ -24,6 +25,15 @@ extension InMemoryDataPlane {
     case .chosen(let choice): return enter(arrival, flow, choice, admission.judgements)
     case .refused: return PacketFate(arrival.packet.refusal)
     case .dropped(let reason): return PacketFate(.dropped(reason))
+    }
+  }
+
+  /// Whether a pod has made a tunnel's packet, and may not.
+  private func isWorkloadTunnel(_ tuple: FlowTuple) -> Bool {
+    if options.configuration.allowsWorkloadTunnels { return false }
+    switch tuple.protocol {
+    case .udp: return tuple.destinationPort == Tunnel.port || tuple.destinationPort == Tunnel.standardPort
+    default: return tuple.protocol.rawValue == 4 || tuple.protocol.rawValue == 41
     }
   }
 
@@ -70,9 +80,16 @@ extension InMemoryDataPlane {
 
   // MARK: - Services
 
+  /// Who opens the flow, for session affinity: a pod or the host by where it is, anybody else by the address.
+  private func affinityClient(_ arrival: Arrival) -> ip_address {
+    let isLocal = arrival.isFromPod ? tables.kind(arrival.tuple.source) == ADDRESS_LOCAL_POD : arrival.origin == .host
+    return isLocal ? .client(behind: arrival.input, arrival.family) : ip_address(arrival.tuple.source)
+  }
+
   /// Aims the flow at a backend, if a service has the packet's destination.
   private func balance(_ arrival: Arrival, _ flow: inout ModelledFlow) -> ServiceResult {
-    let result = chooseBackend(for: serviceTuple(arrival), client: ServiceClient(arrival.origin))
+    let result = chooseBackend(
+      for: serviceTuple(arrival), client: ServiceClient(arrival.origin), knownAs: affinityClient(arrival))
     guard case .chosen(let choice) = result else { return result }
     guard arrival.packet.mayBeginService else { return .dropped(.invalidTCPState) }
     flow.service = choice.frontend.service
@@ -110,6 +127,7 @@ extension InMemoryDataPlane {
       && backend.node != nodeNumber(of: flow.translated.source)
     {
       flow.tunnelNode = backend.node
+      flow.backend = backend
       return true
     }
     flow.translated.source = ownAddress(backend.address.family)
@@ -237,9 +255,17 @@ extension PacketDescription {
     // Opening, or the middle of a connection that is older than the tables.
     case .tcp(_, _, let flags): flags.contains(.syn) ? !flags.contains(.ack) : !flags.contains(.rst)
     case .icmp(.echoRequest): true
+    case .icmp(.other(let type)): Self.isQuestion(type, isIPv4: source.isIPv4)
     case .icmp: false
     case .udp, .sctp, .other: true
     }
+  }
+
+  /// Neither an error or a change of routes, nor an answer, nor the link's own business.
+  private static func isQuestion(_ type: UInt8, isIPv4: Bool) -> Bool {
+    isIPv4
+      ? ![0, 3, 4, 5, 11, 12, 14, 16, 18].contains(type)
+      : type >= 128 && ![129, 140, 143].contains(type) && !(130...137).contains(type)
   }
 
   /// The middle of a connection cannot be given a backend: whichever it was, it is forgotten.

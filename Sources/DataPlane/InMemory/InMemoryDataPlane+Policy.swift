@@ -19,7 +19,7 @@ extension InMemoryDataPlane {
   func admit(_ opener: FlowTuple, _ flow: ModelledFlow, opener slot: UInt32) -> Admission {
     var admission = Admission()
     if slot != 0 && slot == flow.endpoint || flow.endpoint != 0 && flow.isFromHost { return admission }
-    let packet = PolicyPacket(opener, translated: flow.translated)
+    let packet = PolicyPacket(opener, translated: flow.judged)
     if slot == 0 || !flow.isToHost { judgeEntry(packet, flow, &admission) }
     if slot != 0 {
       judge(packet, .egress, slot, .policyEgress, &admission)
@@ -92,11 +92,14 @@ extension InMemoryDataPlane {
 }
 
 extension PolicyPacket {
-  /// The packet that opens a flow. Of ICMP, echoes alone have flows.
+  /// The packet that opens a flow.
   init(_ opener: FlowTuple, translated: FlowTuple) {
     switch opener.protocol {
-    case .icmp: self.init(from: opener.source, to: translated.destination, icmpType: 8)
-    case .icmpv6: self.init(from: opener.source, to: translated.destination, icmpType: 128)
+    case .icmp:
+      self.init(from: opener.source, to: translated.destination, icmpType: opener.icmpQuery == 0 ? 8 : opener.icmpQuery)
+    case .icmpv6:
+      self.init(
+        from: opener.source, to: translated.destination, icmpType: opener.icmpQuery == 0 ? 128 : opener.icmpQuery)
     default:
       self.init(
         from: opener.source, to: translated.destination, opener.protocol, sourcePort: opener.sourcePort,

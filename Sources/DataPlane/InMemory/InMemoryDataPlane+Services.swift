@@ -1,12 +1,13 @@
 import CBPF
 import Model
+import Netlink
 import Networking
 import Services
 
 /// From a frontend to one of its backends, as in `CBPF/datapath/service.h` and `affinity.h`.
 extension InMemoryDataPlane {
   /// Chooses a backend for the flow that `tuple` opens, and remembers it where the service has affinity.
-  func chooseBackend(for tuple: FlowTuple, client: ServiceClient) -> ServiceResult {
+  func chooseBackend(for tuple: FlowTuple, client: ServiceClient, knownAs name: ip_address) -> ServiceResult {
     guard let frontend = tables.frontend(tuple) else { return .none }
     let slice = client.slice(of: frontend)
     if frontend.has(FRONTEND_SOURCE_RANGES), !tables.admits(tuple.source, to: frontend.service) {
@@ -15,9 +16,9 @@ extension InMemoryDataPlane {
     guard slice.count > 0 else {
       return frontend.has(FRONTEND_HAS_ENDPOINTS) ? .dropped(.noLocalBackend) : .refused
     }
-    let index = recall(frontend, slice, tuple.source) ?? pick(frontend, slice, tuple)
+    let index = recall(frontend, slice, name) ?? pick(frontend, slice, tuple)
     let entry = tables.backends.read(Int(index))
-    if frontend.affinity_timeout > 0 { remember(frontend, tuple.source, entry) }
+    if frontend.affinity_timeout > 0 { remember(frontend, name, entry) }
     return .chosen(
       ServiceChoice(
         frontend: frontend, backend: Backend(entry),
@@ -40,7 +41,7 @@ extension InMemoryDataPlane {
   // MARK: - Affinity
 
   /// Where the client's last connection went, if that is recent and still in the slice.
-  private func recall(_ frontend: frontend, _ slice: backend_slice, _ client: IPAddress) -> UInt32? {
+  private func recall(_ frontend: frontend, _ slice: backend_slice, _ client: ip_address) -> UInt32? {
     guard frontend.affinity_timeout > 0, let last = tables.affinity(affinity_key(frontend, client)),
       nanoseconds - last.last_used <= UInt64(frontend.affinity_timeout) * 1_000_000_000
     else { return nil }
@@ -51,7 +52,7 @@ extension InMemoryDataPlane {
     return slice.indices.first { isSame(tables.backends.read($0)) }.map { UInt32($0) }
   }
 
-  private func remember(_ frontend: frontend, _ client: IPAddress, _ entry: backend) {
+  private func remember(_ frontend: frontend, _ client: ip_address, _ entry: backend) {
     tables.remember(
       affinity_key(frontend, client),
       affinity(
@@ -110,7 +111,16 @@ extension backend_slice {
 }
 
 extension affinity_key {
-  init(_ frontend: frontend, _ client: IPAddress) {
-    self.init(client: ip_address(client), service: frontend.service, reserved: 0)
+  init(_ frontend: frontend, _ client: ip_address) {
+    self.init(client: client, service: frontend.service, reserved: 0)
+  }
+}
+
+extension ip_address {
+  /// A client of this node as affinity knows it: `client_behind()` in `CBPF/datapath/affinity.h`.
+  static func client(behind interface: InterfaceIndex, _ family: AddressFamily) -> ip_address {
+    ip_address(
+      high: UInt64(0xff00_0000_0000_0000).bigEndian,
+      low: (family == .ipv4 ? 1 << 32 : 0) | UInt64(interface.rawValue))
   }
 }

@@ -1,6 +1,7 @@
 import CBPF
 import Netlink
 import Networking
+import Services
 
 /// One direction of a flow, as `struct flow` of the datapath: all that a packet of this direction needs.
 struct ModelledFlow {
@@ -34,10 +35,20 @@ struct ModelledFlow {
   var tunnelNode: UInt32 = 0
   /// The id of the service port that chose its backend; 0: none.
   var service: UInt32 = 0
+  /// Opener's half: whom policies judge it by, where another node translates it.
+  var backend: Backend?
   /// Opener's half: of the services that its backend was chosen by, or found good by.
   var serviceGeneration: UInt32 = 0
   /// Of the policies that have judged it.
   var generation = 0
+
+  /// Opener's half: the packet as policies see it once services have had their say.
+  var judged: FlowTuple {
+    guard let backend else { return translated }
+    var judged = translated
+    (judged.destination, judged.destinationPort) = (backend.address, backend.port)
+    return judged
+  }
 
   /// The key of the other half.
   var partner: FlowTuple { translated.reversed }

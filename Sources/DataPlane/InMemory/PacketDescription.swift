@@ -66,8 +66,8 @@ public struct PacketDescription: Hashable, Sendable {
     case echoReply(identifier: UInt16)
     /// ICMPv6 only: neighbour discovery or group membership.
     case linkControl
-    /// Neither of these, nor an error: a timestamp request, say.
-    case other
+    /// Another question or announcement, of this type; an answer to one is not modelled.
+    case other(type: UInt8)
   }
 
   /// Source and destination as flows know them: an echo has its identifier as both ports, other protocols 0.
@@ -81,8 +81,11 @@ public struct PacketDescription: Hashable, Sendable {
       case .icmp, .other: (0, 0)
       }
     return FlowTuple(
-      source: source, destination: destination, sourcePort: ports.0, destinationPort: ports.1, protocol: `protocol`)
+      source: source, destination: destination, sourcePort: ports.0, destinationPort: ports.1, protocol: `protocol`,
+      icmpQuery: icmpQuery)
   }
+
+  private var icmpQuery: UInt8 { if case .icmp(.other(let type)) = transport { type } else { 0 } }
 
   /// The protocol's number.
   public var `protocol`: L4Protocol {

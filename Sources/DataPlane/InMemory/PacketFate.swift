@@ -103,6 +103,8 @@ public struct DropReason: Hashable, Sendable, CustomStringConvertible {
   public static let hostPolicy = DropReason(COUNTER_DROP_HOST_POLICY)
   /// From a sender that is not heard.
   public static let blocked = DropReason(COUNTER_DROP_BLOCKED)
+  /// A tunnel's packet that a pod has made.
+  public static let workloadTunnel = DropReason(COUNTER_DROP_WORKLOAD_TUNNEL)
   /// For a pod that is gone.
   public static let noEndpoint = DropReason(COUNTER_DROP_NO_ENDPOINT)
 }

@@ -73,7 +73,9 @@ private struct TupleKey: Hashable {
   let words: [UInt64]
 
   init(_ tuple: flow_tuple) {
-    let ports = UInt64(tuple.source_port) << 32 | UInt64(tuple.destination_port) << 16 | UInt64(tuple.protocol)
+    let ports =
+      UInt64(tuple.source_port) << 32 | UInt64(tuple.destination_port) << 16 | UInt64(tuple.protocol) << 8
+      | UInt64(tuple.icmp_query)
     words = [tuple.source.high, tuple.source.low, tuple.destination.high, tuple.destination.low, ports]
   }
 }

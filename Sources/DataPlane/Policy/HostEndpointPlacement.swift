@@ -18,6 +18,9 @@ struct HostEndpointPlacement {
 
   static let everyInterface = InterfaceIndex(UInt32(0))
 
+  /// Whether a host endpoint protects the interface.
+  func protects(_ interface: InterfaceIndex) -> Bool { names[interface] != nil || names[Self.everyInterface] != nil }
+
   /// Places `endpoints`. Of several for one interface the first in order of name counts; written ones come before
   /// `automatic` ones.
   init(

@@ -27,7 +27,7 @@ final class NodePolicy {
   private var slots: [NamespacedName: UInt32] = [:]
   /// What is in map `endpoint_policies`, by slot.
   private var written: [UInt32: endpoint_policy] = [:]
-  private var placement: [InterfaceIndex: String] = [:]
+  private(set) var placement = HostEndpointPlacement([], automatic: [], at: [])
   private var hasChanged = false
   private var blocksPrefixes = false
 
@@ -87,7 +87,7 @@ final class NodePolicy {
 
   /// What is asked of each packet before connections are tracked: bits of `enum untracked_stage`.
   var untrackedStages: UInt32 {
-    let endpoints = placement.values.map(sets)
+    let endpoints = placement.names.values.map(sets)
     var stages: UInt32 = 0
     if blocksPrefixes { stages |= UNTRACKED_BLOCKED.rawValue }
     if endpoints.contains(where: { $0.untracked_ingress != 0 }) { stages |= UNTRACKED_INGRESS.rawValue }
@@ -148,22 +148,21 @@ final class NodePolicy {
 
   /// Finds the interfaces of this node's host endpoints among `interfaces`.
   func protect(_ interfaces: [HostInterface]) -> [DataPlaneProblem] {
-    let placement = HostEndpointPlacement(
+    placement = HostEndpointPlacement(
       writtenHostEndpoints, automatic: automaticHostEndpoint.map { [$0] } ?? [], at: interfaces)
-    self.placement = placement.names
     return placement.problems + writeHostEndpoints()
   }
 
   private func writeHostEndpoints() -> [DataPlaneProblem] {
     reporting("host endpoints") {
-      if try hostEndpoints.replace(with: placement.mapValues(sets)) { hasChanged = true }
-      try names?.set(hostEndpoints: placement)
+      if try hostEndpoints.replace(with: placement.names.mapValues(sets)) { hasChanged = true }
+      try names?.set(hostEndpoints: placement.names)
     }
   }
 
   /// The host endpoint that protects an interface, and its sets.
   func hostEndpoint(at interface: InterfaceIndex) -> (name: String, sets: host_endpoint)? {
-    (placement[interface] ?? placement[HostEndpointPlacement.everyInterface]).map { ($0, sets(of: $0)) }
+    (placement.names[interface] ?? placement.names[HostEndpointPlacement.everyInterface]).map { ($0, sets(of: $0)) }
   }
 
   private func sets(of name: String) -> host_endpoint {

@@ -30,6 +30,7 @@ final class KernelDatapath: @unchecked Sendable {
   private let namespace: NetworkNamespace
   private let world: NetworkNamespace
   private let network: Interface
+  private let tunnel: Interface
   private let pods: [NamespacedName: Interface]
   private let programs: Object
   private let maps: DatapathMaps
@@ -40,6 +41,7 @@ final class KernelDatapath: @unchecked Sendable {
     namespace = try NetworkNamespace()
     world = try NetworkNamespace()
     network = try namespace.addVeth("eth0", peer: world, "eth0").near
+    tunnel = try namespace.addVeth("tunnel", peer: world, "tunnel").near
     pods = [
       Scene.a: try namespace.addVeth("pod-a", peer: world, "pod-a").near,
       Scene.b: try namespace.addVeth("pod-b", peer: world, "pod-b").near,
@@ -75,7 +77,7 @@ final class KernelDatapath: @unchecked Sendable {
     }
     try copyPolicies(dataPlane)
     var settings = dataPlane.settings
-    settings.tunnel_ifindex = network.index
+    settings.tunnel_ifindex = tunnel.index
     settings.untracked = policy.untrackedStages
     try maps.settings.set(0, settings)
   }
@@ -135,7 +137,7 @@ final class KernelDatapath: @unchecked Sendable {
     case .pod(let name): ("from_pod", try #require(pods[name]))
     case .network: ("from_net", network)
     case .host: ("to_net", network)
-    case .tunnel: ("from_tunnel", network)
+    case .tunnel: ("from_tunnel", tunnel)
     }
   }
 
