@@ -14,4 +14,10 @@ static __always_inline struct address_entry find_address(const struct ip_address
 	return entry ? *entry : unknown;
 }
 
+/* Whether the address is of the world outside, as far as this node knows. */
+static __always_inline bool is_outside(struct address_entry entry)
+{
+	return entry.kind == ADDRESS_UNKNOWN || entry.kind == ADDRESS_EXTERNAL;
+}
+
 #endif

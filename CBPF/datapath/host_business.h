@@ -37,6 +37,20 @@ static __always_inline bool replies_collide(const struct packet *packet, enum ho
 	return from_stack(hook) && find_flow(&reply);
 }
 
+/* Whether pods of other nodes are reached through the tunnel: then what goes to them or comes from them is ours. */
+static __always_inline bool has_overlay(void)
+{
+	struct settings *current = current_settings();
+
+	return current && current->overlay;
+}
+
+/* A question that whoever has the address would answer himself. */
+static __always_inline bool is_ping(const struct packet *packet)
+{
+	return packet->tuple.protocol == IPPROTO_ICMP || packet->tuple.protocol == IPPROTO_ICMPV6;
+}
+
 /*
  * Flows between the host and others than its pods are not ours to track, unless we have to tell them apart from those
  * that are. Each of their packets comes by here, so this is asked before anything else.
@@ -50,6 +64,10 @@ static __always_inline bool is_host_business(const struct packet *packet, struct
 	/* What comes from a pod has been decided on, or has to be. */
 	if (source.kind == ADDRESS_LOCAL_POD)
 		return false;
+	if (has_overlay() && (find_prefix(&packet->tuple.source).node || find_prefix(&packet->tuple.destination).node))
+		return false;
+	if (destination.kind == ADDRESS_EXTERNAL)
+		return !is_ping(packet);
 	if (destination.kind == ADDRESS_UNKNOWN)
 		return !(find_prefix(&packet->tuple.destination).flags & PREFIX_SERVICE);
 	return destination.kind == ADDRESS_THIS_NODE || destination.kind == ADDRESS_OTHER_NODE;

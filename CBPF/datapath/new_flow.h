@@ -11,6 +11,7 @@
 #include "expiry.h"
 #include "forward.h"
 #include "host_business.h"
+#include "link_policy.h"
 #include "masquerade.h"
 #include "prefix.h"
 #include "sender.h"
@@ -204,7 +205,8 @@ static __always_inline void avoid_shared_source(const struct packet *packet, str
 {
 	struct ip_address own = own_address(packet);
 
-	if (hook != HOOK_TO_NET || !address_equal(packet->tuple.source, packet->tuple.destination) ||
+	if (hook != HOOK_TO_NET ||
+	    (!address_equal(packet->tuple.source, packet->tuple.destination) && !is_loopback(packet->tuple.source)) ||
 	    address_equal(packet->tuple.source, own) || !(own.high || own.low >> 32))
 		return;
 	flow->source = own;
@@ -252,6 +254,8 @@ static __always_inline int unserved(const struct packet *packet, struct address_
 {
 	if (destination.kind == ADDRESS_SERVICE)
 		return has_ports(packet->tuple.protocol) ? SERVICE_REFUSE : -COUNTER_DROP_SERVICE_ADDRESS;
+	if (destination.kind == ADDRESS_EXTERNAL && is_ping(packet))
+		return -COUNTER_DROP_SERVICE_ADDRESS;
 	if (destination.kind == ADDRESS_UNKNOWN && find_prefix(&packet->tuple.destination).flags & PREFIX_SERVICE)
 		return -COUNTER_DROP_SERVICE_ADDRESS;
 	return SERVICE_NONE;
@@ -303,6 +307,9 @@ __noinline int draft_opener(struct __sk_buff *skb, const struct packet *packet, 
 static __always_inline __u32 reply_tunnel(struct __sk_buff *skb, const struct packet *packet, __u32 service_flags,
 					  enum hook hook)
 {
+	/* A pod that another node lets reach this one as itself: the network knows no way back to it. */
+	if (hook == HOOK_FROM_NET && has_overlay())
+		return find_prefix(&packet->tuple.source).node;
 	if (hook != HOOK_FROM_TUNNEL)
 		return 0;
 	if (service_flags & FRONTEND_DSR && !(find_prefix(&packet->tuple.source).flags & PREFIX_NO_DSR))
@@ -313,9 +320,7 @@ static __always_inline __u32 reply_tunnel(struct __sk_buff *skb, const struct pa
 /* Pods of other nodes, where the cluster's pods are reached through the tunnel. */
 static __always_inline void aim_through_overlay(struct flow *flow, struct address_entry destination)
 {
-	struct settings *current = current_settings();
-
-	if (current && current->overlay && destination.kind == ADDRESS_UNKNOWN)
+	if (has_overlay() && destination.kind == ADDRESS_UNKNOWN)
 		flow->tunnel_node = find_prefix(&flow->destination).node;
 }
 
@@ -328,7 +333,9 @@ static __always_inline void aim(const struct packet *packet, struct flow *flow, 
 		return;
 	destination = find_address(&flow->destination);
 	if (flow->flags & FLOW_BY_STACK) {
-		flow->flags |= destination.kind == ADDRESS_THIS_NODE ? FLOW_TO_HOST : 0;
+		if (destination.kind == ADDRESS_THIS_NODE ||
+		    (hook == HOOK_FROM_NET && is_link_scoped(flow->destination, packet->family, hook)))
+			flow->flags |= FLOW_TO_HOST;
 		return;
 	}
 	if (destination.kind == ADDRESS_LOCAL_POD)
@@ -337,7 +344,7 @@ static __always_inline void aim(const struct packet *packet, struct flow *flow, 
 		flow->flags |= FLOW_TO_HOST;
 	else
 		aim_through_overlay(flow, destination);
-	if (hook == HOOK_FROM_POD && destination.kind == ADDRESS_UNKNOWN)
+	if (hook == HOOK_FROM_POD && is_outside(destination))
 		masquerade(packet, flow);
 }
 
@@ -380,13 +387,14 @@ __noinline int begin_flow(struct __sk_buff *skb, const struct packet *packet, __
 {
 	struct address_entry source, destination;
 	struct draft *draft;
-	bool by_stack;
+	bool by_stack, is_of_link;
 	int result;
 
 	if (!packet)
 		return drop(skb, COUNTER_DROP_MALFORMED);
-	if (is_link_scoped(packet->tuple.destination, packet->family, hook))
-		return to_stack(skb);
+	is_of_link = is_link_scoped(packet->tuple.destination, packet->family, hook);
+	if (is_of_link && !is_link_flow(skb, packet, hook))
+		return pass_on_link(skb, packet, hook);
 	source = find_address(&packet->tuple.source);
 	destination = find_address(&packet->tuple.destination);
 	if (!source_valid(skb, packet, source, hook))
@@ -395,7 +403,7 @@ __noinline int begin_flow(struct __sk_buff *skb, const struct packet *packet, __
 		return drop(skb, COUNTER_DROP_NO_ENDPOINT);
 	if (hook == HOOK_FROM_POD && is_workload_tunnel(packet))
 		return drop(skb, COUNTER_DROP_WORKLOAD_TUNNEL);
-	by_stack = is_host_business(packet, source, destination, hook);
+	by_stack = is_of_link || is_host_business(packet, source, destination, hook);
 	if (by_stack && !is_host_judged(skb, packet))
 		return to_stack(skb);
 	expire_next();

@@ -9,6 +9,7 @@
 #include "checksum.h"
 #include "counter.h"
 #include "maps.h"
+#include "tunnel_key.h"
 #include "verdict.h"
 
 /* As much of the offending packet as fits one bpf_csum_diff(): RFC 1812 wants up to 548 bytes, RFC 4443 up to 1,232. */
@@ -99,11 +100,24 @@ static __always_inline int reset_buffer(struct __sk_buff *skb, __u32 length)
 	       bpf_skb_adjust_room(skb, -(__s32)cut, BPF_ADJ_ROOM_MAC, 0) || bpf_skb_change_tail(skb, length, 0);
 }
 
+/* Through the tunnel to the node that sent the packet. */
+static __always_inline int send_back_through_tunnel(struct __sk_buff *skb)
+{
+	struct ip_address node;
+
+	if (!read_tunnel_source(skb, &node) || write_tunnel_link(skb) || set_tunnel_destination(skb, node))
+		return drop(skb, COUNTER_DROP_REPLY_FAILED);
+	decide(skb);
+	return bpf_redirect(skb->ifindex, 0);
+}
+
 /* Where the packet came from, by the link it came on: with Ethernet addresses swapped it arrives there. */
 static __always_inline int send_back(struct __sk_buff *skb, enum hook hook)
 {
 	if (is_on_loopback(skb))
 		return through_loopback(skb);
+	if (hook == HOOK_FROM_TUNNEL)
+		return send_back_through_tunnel(skb);
 	decide(skb);
 	return bpf_redirect(skb->ifindex, from_stack(hook) ? BPF_F_INGRESS : 0);
 }

@@ -32,6 +32,9 @@ static __always_inline bool is_link_control(const struct packet *packet)
 	       packet->ttl == 1;
 }
 
+/* Whether node ports answer on loopback addresses; set by user space. */
+const volatile __u32 serves_loopback = 0;
+
 /* A packet that changes nothing about a confirmed flow, coming from where the flow's packets come from, under the
  * policies and services that the flow was decided by. */
 static __always_inline bool is_ordinary(const struct __sk_buff *skb, const struct packet *packet,
@@ -177,8 +180,9 @@ static __always_inline int handle(struct __sk_buff *skb, enum hook hook)
 		return to_stack(skb);
 	if (hook == HOOK_FROM_TUNNEL && !tunnel_sender(skb))
 		return drop(skb, COUNTER_DROP_TUNNEL_SOURCE);
-	/* What the host says to itself by loopback addresses is nobody else's business. */
-	if (hook == HOOK_TO_NET && is_loopback(packet.tuple.source))
+	/* What the host says to itself by loopback addresses is nobody else's business, but for node ports. */
+	if (hook == HOOK_TO_NET && is_loopback(packet.tuple.source) &&
+	    !(serves_loopback && (find_frontend(&packet.tuple) || find_flow(&packet.tuple))))
 		return to_stack(skb);
 	stages = untracked_stages(hook);
 	if (stages && !is_link_control(&packet)) {

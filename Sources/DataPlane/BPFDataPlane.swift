@@ -144,6 +144,7 @@ public final class BPFDataPlane: DataPlane {
       try opening.resize(map: map, to: options.podCapacity + 1)
     }
     try opening.setConstant("tick_nanoseconds", to: KernelTick.shared().nanoseconds)
+    if options.configuration.servesLoopback { try opening.setConstant("serves_loopback", to: UInt32(1)) }
     if case .available = Probe.checksumReplaceIPv6.result {
       try opening.setConstant("l4_checksum_ipv6_flag", to: UInt64(1 << 7))  // BPF_F_IPV6
     }

@@ -82,6 +82,12 @@ public struct Configuration: Hashable, Sendable {
     case within([IPPrefix])
   }
 
+  /// Whether node ports answer on loopback addresses: where a range names some.
+  public var servesLoopback: Bool {
+    guard case .within(let prefixes) = nodePortAddresses else { return false }
+    return prefixes.contains { $0.address.isLoopback }
+  }
+
   /// The addresses of `node` on which node ports answer.
   public func nodePortAddresses(of node: Node) -> [IPAddress] {
     switch nodePortAddresses {

@@ -2,19 +2,19 @@ import BPF
 import CBPF
 import Networking
 
-/// The cluster IPs among map `addresses`, and the service ranges among map `prefixes`.
+/// The addresses of services among map `addresses`, and the service ranges among map `prefixes`.
 ///
-/// With the first, a port that a cluster IP does not have is refused; with the second, an address that no service has
-/// is dropped.
+/// With the first, a port that a cluster IP does not have is refused, and a ping of any address of a service dropped; with
+/// the second, an address that no service has is dropped.
 ///
-/// `addresses` is shared with whoever programs pods and nodes, whose entries come first: a cluster IP is entered only
-/// where nothing is, and only entries of kind `ADDRESS_SERVICE` are removed. Who removes an entry of another kind says
-/// so by ``restore(_:)``.
+/// `addresses` is shared with whoever programs pods and nodes, whose entries come first: a service's address is entered
+/// only where nothing is, and only entries of its kinds are removed. Who removes an entry of another kind says so by
+/// ``restore(_:)``.
 struct ServiceAddressTable {
   private let addresses: any MapStorage<ip_address, address_entry>
   private let prefixes: any MapStorage<ip_prefix, prefix_entry>
-  /// How many frontends make the address a cluster IP.
-  private var uses: [IPAddress: Int] = [:]
+  /// How many frontends the address has, as a cluster IP and as one that is reached from outside.
+  private var uses: [IPAddress: (cluster: Int, external: Int)] = [:]
   private var changedAddresses: Set<IPAddress> = []
   private var wantedPrefixes: Set<IPPrefix> = []
   private var installedPrefixes: Set<IPPrefix> = []
@@ -24,16 +24,29 @@ struct ServiceAddressTable {
     prefixes = maps.prefixes
   }
 
-  mutating func retain(_ address: IPAddress) {
-    let count = uses[address, default: 0]
-    uses[address] = count + 1
-    if count == 0 { changedAddresses.insert(address) }
+  mutating func retain(_ frontend: ServicePortPlan.Frontend) { count(frontend, 1) }
+
+  mutating func release(_ frontend: ServicePortPlan.Frontend) { count(frontend, -1) }
+
+  private mutating func count(_ frontend: ServicePortPlan.Frontend, _ change: Int) {
+    // A node port's address is a node's.
+    if frontend.kind == .nodePort { return }
+    let address = frontend.key.address
+    let before = kind(of: address)
+    var count = uses[address] ?? (0, 0)
+    if frontend.kind == .clusterIP { count.cluster += change } else { count.external += change }
+    precondition(min(count.cluster, count.external) >= 0, "\(address) is released more often than retained")
+    uses[address] = count == (0, 0) ? nil : count
+    if kind(of: address) != before { changedAddresses.insert(address) }
   }
 
-  mutating func release(_ address: IPAddress) {
-    guard let count = uses[address] else { preconditionFailure("\(address) is no cluster IP") }
-    uses[address] = count > 1 ? count - 1 : nil
-    if count == 1 { changedAddresses.insert(address) }
+  /// What the address is to the datapath; `nil`: no service's.
+  private func kind(of address: IPAddress) -> address_kind? {
+    uses[address].map { $0.cluster > 0 ? ADDRESS_SERVICE : ADDRESS_EXTERNAL }
+  }
+
+  private static func isOurs(_ entry: address_entry) -> Bool {
+    entry.kind == ADDRESS_SERVICE.rawValue || entry.kind == ADDRESS_EXTERNAL.rawValue
   }
 
   mutating func restore(_ address: IPAddress) {
@@ -48,7 +61,7 @@ struct ServiceAddressTable {
   mutating func adopt() throws(BPFError) {
     var found: Set<IPAddress> = []
     try addresses.forEach { (key: ip_address, entry: address_entry) throws(BPFError) in
-      if entry.kind == ADDRESS_SERVICE.rawValue { found.insert(IPAddress(key)) }
+      if Self.isOurs(entry) { found.insert(IPAddress(key)) }
     }
     changedAddresses.formUnion(found)
     var ranges: Set<IPPrefix> = []
@@ -66,7 +79,7 @@ struct ServiceAddressTable {
         try write(address)
         changedAddresses.remove(address)
       } catch {
-        problems.append(ServiceProblem("cluster IP \(address)", .map(error)))
+        problems.append(ServiceProblem("address \(address)", .map(error)))
       }
     }
     for prefix in wantedPrefixes.symmetricDifference(installedPrefixes).sorted() {
@@ -82,11 +95,12 @@ struct ServiceAddressTable {
   private func write(_ address: IPAddress) throws(BPFError) {
     let key = ip_address(address)
     let existing = try addresses.get(key)
-    if uses[address] != nil {
-      if existing == nil { try addresses.insert(key, address_entry(kind: ADDRESS_SERVICE.rawValue, index: 0)) }
-    } else if existing?.kind == ADDRESS_SERVICE.rawValue {
-      try addresses.remove(key)
+    if let existing, !Self.isOurs(existing) { return }
+    guard let kind = kind(of: address) else {
+      if existing != nil { try addresses.remove(key) }
+      return
     }
+    if existing?.kind != kind.rawValue { try addresses.set(key, address_entry(kind: kind.rawValue, index: 0)) }
   }
 
   private mutating func write(_ prefix: IPPrefix) throws(BPFError) {

@@ -85,13 +85,13 @@ extension ServiceTable {
     for frontend in old?.plan.frontends ?? [] {
       slots[frontend.key]?.removeClaim(of: id)
       pending.insert(frontend.key)
-      if frontend.kind == .clusterIP { addresses.release(frontend.key.address) }
+      addresses.release(frontend)
     }
     guard let new else { return }
     for frontend in new.plan.frontends {
       let claim = FrontendSlot.Claim(kind: frontend.kind, port: new.plan.name, id: id)
       slots[frontend.key, default: FrontendSlot()].add(claim)
-      if frontend.kind == .clusterIP { addresses.retain(frontend.key.address) }
+      addresses.retain(frontend)
       contested.insert(frontend.key)
     }
   }

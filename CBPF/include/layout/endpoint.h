@@ -10,6 +10,7 @@ enum address_kind {
 	ADDRESS_THIS_NODE = 2,	/* an address of this node */
 	ADDRESS_OTHER_NODE = 3, /* an address of another node of the cluster; `index` is its place in `nodes` */
 	ADDRESS_SERVICE = 4,	/* a cluster IP: a port of it without a frontend is refused */
+	ADDRESS_EXTERNAL = 5,	/* an external or load-balancer IP: a ping of it is dropped */
 };
 
 /* Map `addresses`: hash by struct ip_address. What an address is to this node. */

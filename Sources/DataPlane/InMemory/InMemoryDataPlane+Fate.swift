@@ -84,10 +84,15 @@ extension InMemoryDataPlane {
       return .stack
     }
     if arrival.isThroughTunnel && arrival.tunnelSender == 0 { return .dropped(.tunnelSource) }
-    // What the host says to itself by loopback addresses is nobody else's business.
-    if arrival.origin == .host && arrival.tuple.source.isLoopback { return .stack }
+    // What the host says to itself by loopback addresses is nobody else's business, but for node ports.
+    if arrival.origin == .host && arrival.tuple.source.isLoopback && !isKnown(arrival.tuple) { return .stack }
     if case .icmp(.linkControl) = arrival.packet.transport, arrival.family == .ipv6 { return .stack }
     return nil
+  }
+
+  /// Whether a packet between loopback addresses is for a node port.
+  private func isKnown(_ tuple: FlowTuple) -> Bool {
+    options.configuration.servesLoopback && (tables.frontend(tuple) != nil || flows[tuple] != nil)
   }
 
   /// What becomes of a packet whose flow policies do not admit; `nil` if they do.

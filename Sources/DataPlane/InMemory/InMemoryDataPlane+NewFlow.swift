@@ -8,11 +8,12 @@ import Services
 extension InMemoryDataPlane {
   /// Enters the packet's flow and says what becomes of the packet.
   func begin(_ arrival: Arrival) -> PacketFate {
-    if isLinkScoped(arrival) { return PacketFate(.stack) }
+    let isOfLink = isLinkScoped(arrival)
+    if isOfLink && !isLinkFlow(arrival) { return passOnLink(arrival) }
     guard isSourceValid(arrival) else { return PacketFate(.dropped(.sourceAddress)) }
     if tables.isAbsentPod(arrival.tuple.destination) { return PacketFate(.dropped(.noEndpoint)) }
     if arrival.isFromPod && isWorkloadTunnel(arrival.tuple) { return PacketFate(.dropped(.workloadTunnel)) }
-    let isByStack = isHostBusiness(arrival)
+    let isByStack = isOfLink || isHostBusiness(arrival)
     if isByStack && policy.hostEndpoint(at: ModelledFlow.networkInterface) == nil { return PacketFate(.stack) }
     var flow = ModelledFlow(
       translated: arrival.tuple, isFromHost: arrival.origin == .host, isByStack: isByStack, entry: arrival.entry,
@@ -39,7 +40,7 @@ extension InMemoryDataPlane {
 
   /// Multicast, broadcast and link-local traffic is the link's own business; but Linux routes IPv4's link-local
   /// addresses like others.
-  private func isLinkScoped(_ arrival: Arrival) -> Bool {
+  func isLinkScoped(_ arrival: Arrival) -> Bool {
     let destination = arrival.tuple.destination
     return destination.isLinkScoped && !(arrival.isFromPod && destination.isLinkLocal && destination.family == .ipv4)
   }
@@ -49,7 +50,11 @@ extension InMemoryDataPlane {
     if arrival.isFromPod || arrival.isThroughTunnel || tables.frontend(arrival.tuple) != nil { return false }
     if tables.kind(arrival.tuple.source) == ADDRESS_LOCAL_POD { return false }
     let destination = arrival.tuple.destination
+    if settings.overlay != 0, tables.prefix(arrival.tuple.source).node != 0 || tables.prefix(destination).node != 0 {
+      return false
+    }
     switch tables.kind(destination) {
+    case ADDRESS_EXTERNAL: return !arrival.isPing
     case ADDRESS_UNKNOWN: return !tables.has(PREFIX_SERVICE, destination)
     case ADDRESS_THIS_NODE, ADDRESS_OTHER_NODE: return true
     default: return false
@@ -73,6 +78,7 @@ extension InMemoryDataPlane {
     let destination = arrival.tuple.destination
     switch tables.kind(destination) {
     case ADDRESS_SERVICE: return arrival.tuple.protocol.hasPorts ? arrival.packet.refusal : .dropped(.serviceAddress)
+    case ADDRESS_EXTERNAL where arrival.isPing: return .dropped(.serviceAddress)
     case ADDRESS_UNKNOWN where tables.has(PREFIX_SERVICE, destination): return .dropped(.serviceAddress)
     default: return nil
     }
@@ -138,7 +144,10 @@ extension InMemoryDataPlane {
   /// have it for its source.
   private func avoidSharedSource(_ arrival: Arrival, _ flow: inout ModelledFlow) {
     let own = ownAddress(arrival.family)
-    guard arrival.origin == .host, arrival.tuple.source == arrival.tuple.destination, !own.isUnspecified else { return }
+    let source = arrival.tuple.source
+    guard arrival.origin == .host, source == arrival.tuple.destination || source.isLoopback, !own.isUnspecified else {
+      return
+    }
     flow.translated.source = own
   }
 
@@ -184,13 +193,14 @@ extension InMemoryDataPlane {
     guard flow.tunnelNode == 0 else { return }
     let destination = tables.address(flow.translated.destination)
     if flow.isByStack {
-      flow.isToHost = destination.kind == ADDRESS_THIS_NODE.rawValue
+      flow.isToHost =
+        destination.kind == ADDRESS_THIS_NODE.rawValue || arrival.origin == .network && isLinkScoped(arrival)
       return
     }
     switch address_kind(destination.kind) {
     case ADDRESS_LOCAL_POD: flow.endpoint = destination.index
     case ADDRESS_THIS_NODE: flow.isToHost = true
-    case ADDRESS_UNKNOWN:
+    case ADDRESS_UNKNOWN, ADDRESS_EXTERNAL:
       if settings.overlay != 0 { flow.tunnelNode = tables.prefix(flow.translated.destination).node }
       if arrival.isFromPod { masquerade(&flow) }
     default: break
@@ -239,6 +249,8 @@ extension InMemoryDataPlane {
 
   /// Replies of what came through the tunnel return through it, or directly where the service says so.
   private func replyTunnel(_ arrival: Arrival, _ choice: ServiceChoice?) -> UInt32 {
+    // A pod that another node lets reach this one as itself: the network knows no way back to it.
+    if arrival.origin == .network && settings.overlay != 0 { return tables.prefix(arrival.tuple.source).node }
     let isDirect =
       choice?.has(FRONTEND_DSR) == true && !tables.has(PREFIX_NO_DSR, arrival.tuple.source)
     return isDirect ? 0 : arrival.tunnelSender

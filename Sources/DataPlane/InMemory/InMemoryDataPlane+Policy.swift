@@ -30,7 +30,7 @@ extension InMemoryDataPlane {
     return admission
   }
 
-  private func judge(
+  func judge(
     _ packet: PolicyPacket, _ direction: PolicyDirection, _ slot: UInt32, _ reason: DropReason,
     _ admission: inout Admission
   ) {

@@ -5,7 +5,7 @@ import Services
 
 /// Map `addresses`, as far as it is about pods and nodes: what each address is to this node.
 ///
-/// Cluster IPs are in the same map and belong to `Services`; an entry of ours comes first, and where it goes,
+/// Addresses of services are in the same map and belong to `Services`; an entry of ours comes first, and where it goes,
 /// `replace(with:restoring:)` lets a cluster IP take the place again.
 final class AddressTable {
   private let map: any MapStorage<ip_address, address_entry>
@@ -17,7 +17,9 @@ final class AddressTable {
   func adopt() throws(BPFError) {
     var found: [IPAddress: address_entry] = [:]
     try map.forEach { key, value throws(BPFError) in
-      if value.kind != ADDRESS_SERVICE.rawValue { found[IPAddress(key)] = value }
+      if value.kind != ADDRESS_SERVICE.rawValue && value.kind != ADDRESS_EXTERNAL.rawValue {
+        found[IPAddress(key)] = value
+      }
     }
     entries = found
   }
