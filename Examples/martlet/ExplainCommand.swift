@@ -119,6 +119,7 @@ struct ExplainCommand: ParsableCommand {
       for policy in step.policies { print("           \(policy)") }
       for rule in step.logged { print("         logged by \(rule)") }
       print("         \(step.decision)\(step.rule.map { " by \($0)" } ?? "")")
+      if let staged = step.staged { print("         with what is staged: \(staged)") }
     }
     print("verdict  \(explanation.verdict)\(explanation.dropReason.map { ", \($0)" } ?? "")")
     if explanation.disagreements.isEmpty { print("model    agrees") }

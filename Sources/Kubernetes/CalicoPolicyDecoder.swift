@@ -37,6 +37,7 @@ extension Policy {
     isStaged = true
     let action: StagedAction = reader.optional("stagedAction", .choice) ?? .set
     if action == .delete || action == .ignore { directions = [] }
+    stagesDeletion = action == .delete
   }
 }
 

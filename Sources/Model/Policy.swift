@@ -22,6 +22,8 @@ public struct Policy: Hashable, Sendable {
   public var stage: Stage
   /// Whether it is there to be looked at only: never enforced, and its tier is as if it were not there.
   public var isStaged: Bool
+  /// Of a staged one: whether what it stages is that the policy of its name goes.
+  public var stagesDeletion = false
   /// Whether what it denies is answered with a TCP reset or an ICMP error rather than silence.
   public var rejects: Bool
 

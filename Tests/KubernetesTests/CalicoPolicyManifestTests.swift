@@ -180,6 +180,7 @@ struct CalicoPolicyManifestTests {
       #expect(found.complaints == [])
       #expect(found.policy?.name == named(decoded, namespace: namespace))
       #expect(found.policy?.isStaged == true)
+      #expect(found.policy?.stagesDeletion == (action == "stagedAction: Delete"))
       #expect(found.policy?.directions == Set(directions))
     }
     let wrong = try PolicyManifest(calico, kind, spec: "stagedAction: Enforce")

@@ -31,5 +31,7 @@ public struct Explanation: Hashable, Sendable, Codable {
     public var rule: String?
     /// Allow, Deny, Reject, or Next: the next stage decides.
     public var decision: String
+    /// Decision and rule as they would be if staged policies were in force; `nil`: the same.
+    public var staged: String?
   }
 }

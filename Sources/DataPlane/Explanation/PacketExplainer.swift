@@ -27,6 +27,7 @@ public final class PacketExplainer {
   private let policies: DatapathPolicyMaps
   private let probe: ProbeRun
   private let oracle: PolicyOracle
+  private let stagedOracle: PolicyOracle?
 
   /// An explainer of the data plane that `options` have set up, which need not run.
   ///
@@ -44,6 +45,7 @@ public final class PacketExplainer {
       complete.hostEndpoints.merge(state.automaticHostEndpoints) { written, _ in written }
     }
     oracle = PolicyOracle(complete)
+    stagedOracle = complete.withStagedPolicies.map(PolicyOracle.init)
   }
 
   /// What becomes of `packet`, by the interface `ingressInterface` or by the one that leads to its sender.
@@ -235,7 +237,8 @@ public final class PacketExplainer {
         policies: try inspection.policies().filter { $0.sets.contains(set) }.map {
           "tier \($0.tier): \($0.kind) \($0.name)"
         },
-        logged: verdict.logged.map { "\($0)" }, rule: verdict.rule.map { "\($0)" }, decision: verdict.decision.rawValue)
+        logged: verdict.logged.map { "\($0)" }, rule: verdict.rule.map { "\($0)" }, decision: verdict.decision.rawValue,
+        staged: staged(judgement))
     )
     let objects = oracle.verdict(at: judgement.point, on: judgement.packet)
     if objects.decision != verdict.decision || objects.rule != verdict.rule {
@@ -248,6 +251,14 @@ public final class PacketExplainer {
     if live.decision != objects.decision || live.rule != objects.rule {
       explanation.disagreements.append("\(judgement.point): the tables say \(live.text), the objects \(objects.text)")
     }
+  }
+
+  /// What would be said if staged policies were in force, if that is something else.
+  private func staged(_ judgement: PolicyJudgement) -> String? {
+    guard let verdict = stagedOracle?.verdict(at: judgement.point, on: judgement.packet),
+      verdict.decision != judgement.verdict.decision || verdict.rule != judgement.verdict.rule
+    else { return nil }
+    return verdict.text
   }
 
   /// The rules that a flow remembers have to be among those that the model names.
