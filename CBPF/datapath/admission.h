@@ -10,7 +10,8 @@
 #include "host_policy.h"
 #include "workload_policy.h"
 
-/* The flow as policy sees it: who opened it, and whom it is for once a service's address has been replaced. */
+/* The flow as policy sees it: who opened it, and whom it is for once a service's address has been replaced. By which
+ * version of the policies it is judged is its callers' to say, once for all that is asked about it. */
 static __always_inline void describe_flow(struct policy_subject *subject, const struct flow_tuple *opener,
 					  const struct flow *flow)
 {
@@ -50,8 +51,9 @@ static __always_inline int judge_pod_flow(struct policy_scratch *scratch, struct
 }
 
 /*
- * Judges the flow whose opener's half is `flow`, opened by the pod in slot `source`, or 0. A pod that talks to itself,
- * and a host that talks to its own pods, are nobody else's business.
+ * To be called after admit_before_nat(), and by the same version of the policies. Judges the flow whose opener's half
+ * is `flow`, opened by the pod in slot `source`, or 0. A pod that talks to itself, and a host that talks to its own
+ * pods, are nobody else's business.
  */
 __noinline int admit_flow(const struct flow_tuple *opener, struct flow *flow, __u32 source)
 {
@@ -89,6 +91,7 @@ __noinline int admit_exit(const struct flow_tuple *opener, struct flow *flow, __
 	if (!(flow->flags & FLOW_OPENER) || flow->exit_ifindex)
 		return ADMITTED;
 	flow->exit_ifindex = interface;
+	scratch->subject.version = current_policy_version();
 	describe_flow(&scratch->subject, opener, flow);
 	result = judge_exit(scratch, flow);
 	if (result != ADMITTED)
@@ -119,17 +122,18 @@ __noinline int admit_before_nat(const struct flow_tuple *opener, struct flow *fl
 
 	if (!opener || !flow || !scratch)
 		return COUNTER_DROP_HOST_POLICY;
+	subject = &scratch->subject;
+	subject->version = current_policy_version();
 	flow->flags &= ~FLOW_HOST_ADMITTED;
 	if (!flow->entry_ifindex)
 		return ADMITTED;
-	subject = &scratch->subject;
 	describe_flow(subject, opener, flow);
 	subject->tuple = *opener;
 	if (is_admitted_untracked(scratch, flow)) {
 		flow->flags |= FLOW_HOST_ADMITTED;
 		return ADMITTED;
 	}
-	if (!read_host_endpoint(flow->entry_ifindex, &scratch->host) || !scratch->host.before_nat)
+	if (!read_host_endpoint(flow->entry_ifindex) || !scratch->host.before_nat)
 		return ADMITTED;
 	if (find_address(&opener->destination).kind == ADDRESS_THIS_NODE && is_failsafe(subject, false, false))
 		return ADMITTED;

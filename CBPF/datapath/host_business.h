@@ -79,7 +79,7 @@ static __always_inline bool is_host_business(const struct packet *packet, struct
  */
 static __always_inline bool is_host_judged(const struct __sk_buff *skb, const struct packet *packet)
 {
-	return !is_on_loopback(skb) && !is_tunnel_packet(packet) && find_host_endpoint(skb->ifindex);
+	return !is_on_loopback(skb) && !is_tunnel_packet(packet) && has_host_endpoint(skb->ifindex);
 }
 
 /* A flow of the host's own business is judged, and otherwise as if nobody had seen it. */

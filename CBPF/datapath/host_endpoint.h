@@ -11,7 +11,7 @@ struct {
 	__uint(max_entries, 1 << 10);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u32);
-	__type(value, struct host_endpoint);
+	__type(value, struct host_endpoints);
 } host_endpoints SEC(".maps");
 
 struct {
@@ -46,33 +46,52 @@ static __always_inline int admission(int action, __u32 reason)
 	}
 }
 
-static __always_inline struct host_endpoint *find_host_endpoint(__u32 interface)
+static __always_inline bool is_host_endpoint(__u32 key)
 {
-	struct host_endpoint *found = bpf_map_lookup_elem(&host_endpoints, &interface);
-	__u32 all = 0;
+	struct host_endpoints *found = bpf_map_lookup_elem(&host_endpoints, &key);
 
-	return found ? found : bpf_map_lookup_elem(&host_endpoints, &all);
+	return found && found->version[current_policy_version()].present;
+}
+
+/* Whether the host has an endpoint at the interface. */
+static __always_inline bool has_host_endpoint(__u32 interface)
+{
+	return is_host_endpoint(interface) || is_host_endpoint(0);
 }
 
 /*
- * Copies the endpoint of an interface; false if there is none. As read_identity(): the memory of an element that is
- * replaced is given to the next at once, so what has been read counts if the element is still there afterwards.
+ * Copies the endpoint of one key. As read_identity(): the memory of an element that is replaced is given to the next at
+ * once, so what has been read counts if the element is still there afterwards.
  */
-static __always_inline bool read_host_endpoint(__u32 interface, struct host_endpoint *copy)
+static __always_inline bool copy_host_endpoint(__u32 key, __u32 version, struct host_endpoint *copy)
 {
-	struct host_endpoint *found = find_host_endpoint(interface);
+	struct host_endpoints *found = bpf_map_lookup_elem(&host_endpoints, &key);
 	int i;
 
 	for (i = 0; i < 3 && found; i++) {
-		const struct host_endpoint *before = found;
+		const struct host_endpoints *before = found;
 
-		*copy = *found;
+		*copy = found->version[version & (POLICY_VERSIONS - 1)];
 		barrier();
-		found = find_host_endpoint(interface);
+		found = bpf_map_lookup_elem(&host_endpoints, &key);
 		if (found == before)
-			return true;
+			return copy->present;
 	}
 	return false;
+}
+
+/*
+ * Copies the endpoint of an interface to the scratch, of the version that its subject is judged by; 0 if there is none.
+ * Global, to keep what it needs out of its callers' stacks.
+ */
+__noinline int read_host_endpoint(__u32 interface)
+{
+	struct policy_scratch *scratch = current_policy_scratch();
+
+	if (!scratch)
+		return 0;
+	return copy_host_endpoint(interface, scratch->subject.version, &scratch->host) ||
+	       copy_host_endpoint(0, scratch->subject.version, &scratch->host);
 }
 
 /*
@@ -110,7 +129,7 @@ static __always_inline int judge_untracked(struct policy_scratch *scratch, __u32
 	struct policy_subject *subject = &scratch->subject;
 	__u32 set;
 
-	if (!read_host_endpoint(interface, &scratch->host))
+	if (!read_host_endpoint(interface))
 		return 0;
 	set = egress ? scratch->host.untracked_egress : scratch->host.untracked_ingress;
 	if (!set || (of_host && (is_failsafe(subject, egress, false) || is_failsafe(subject, !egress, true))))

@@ -32,8 +32,7 @@ static __always_inline int judge_entry(struct policy_scratch *scratch, struct fl
 	struct policy_subject *subject = &scratch->subject;
 	int result;
 
-	if (!flow->entry_ifindex || flow->flags & FLOW_HOST_ADMITTED ||
-	    !read_host_endpoint(flow->entry_ifindex, &scratch->host))
+	if (!flow->entry_ifindex || flow->flags & FLOW_HOST_ADMITTED || !read_host_endpoint(flow->entry_ifindex))
 		return ADMITTED;
 	if (!(flow->flags & FLOW_TO_HOST))
 		return judge_forward(subject, scratch->host.forward_ingress);
@@ -48,8 +47,7 @@ static __always_inline int judge_exit(struct policy_scratch *scratch, struct flo
 	struct policy_subject *subject = &scratch->subject;
 	int result;
 
-	if (!flow->exit_ifindex || flow->flags & FLOW_HOST_ADMITTED ||
-	    !read_host_endpoint(flow->exit_ifindex, &scratch->host))
+	if (!flow->exit_ifindex || flow->flags & FLOW_HOST_ADMITTED || !read_host_endpoint(flow->exit_ifindex))
 		return ADMITTED;
 	if (!(flow->flags & FLOW_FROM_HOST))
 		return judge_forward(subject, scratch->host.forward_egress);

@@ -47,9 +47,7 @@ static __always_inline int judge_on_pod_link(struct __sk_buff *skb, const struct
 		return result;
 	if (is_workload_dropped())
 		return COUNTER_DROP_WORKLOAD_TO_HOST;
-	return read_host_endpoint(interface, &scratch->host)
-		       ? judge_normal(&scratch->subject, scratch->host.ingress, false)
-		       : ADMITTED;
+	return read_host_endpoint(interface) ? judge_normal(&scratch->subject, scratch->host.ingress, false) : ADMITTED;
 }
 
 /* What the host says of what is sent to all on a link, packet by packet. */
@@ -58,8 +56,7 @@ static __always_inline int judge_on_network_link(const struct __sk_buff *skb, co
 {
 	bool egress = hook == HOOK_TO_NET;
 
-	if ((hook != HOOK_FROM_NET && !egress) || !is_host_judged(skb, packet) ||
-	    !read_host_endpoint(skb->ifindex, &scratch->host))
+	if ((hook != HOOK_FROM_NET && !egress) || !is_host_judged(skb, packet) || !read_host_endpoint(skb->ifindex))
 		return ADMITTED;
 	return judge_normal(&scratch->subject, egress ? scratch->host.egress : scratch->host.ingress, egress);
 }

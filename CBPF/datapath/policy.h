@@ -62,11 +62,12 @@ static __always_inline const __u64 *policy_word(__u32 index)
 	return bpf_map_lookup_elem(&policy_words, &index);
 }
 
-static __always_inline const struct policy_header *find_header(__u32 set)
+static __always_inline const struct policy_header *find_header(__u32 set, __u32 version)
 {
-	__u32 *header = bpf_map_lookup_elem(&policy_sets, &set);
+	struct policy_set *found = bpf_map_lookup_elem(&policy_sets, &set);
+	__u32 header = found ? found->header[version & (POLICY_VERSIONS - 1)] : 0;
 
-	return set && header && *header ? bpf_map_lookup_elem(&policy_headers, header) : NULL;
+	return set && header ? bpf_map_lookup_elem(&policy_headers, &header) : NULL;
 }
 
 static __always_inline int add_vector(struct policy_search *search, __u32 offset)
@@ -233,7 +234,7 @@ static long search_step(__u64 step, struct policy_search_context *context)
 __noinline int judge(struct policy_subject *subject, __u32 set)
 {
 	struct policy_scratch *scratch = current_policy_scratch();
-	const struct policy_header *header = find_header(set);
+	const struct policy_header *header = subject ? find_header(set, subject->version) : NULL;
 	struct policy_search_context context;
 	__u64 decision;
 

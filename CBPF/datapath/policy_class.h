@@ -13,14 +13,15 @@
 struct policy_subject {
 	struct flow_tuple tuple; /* the sender's own source, and the destination after a service's has been replaced */
 	__u32 classes[POLICY_DIMENSION_COUNT];
-	__u32 known; /* bits 1 << enum policy_dimension: classes that have been looked up */
-	__u32 rule;  /* id of the rule that decided last, 0: none */
-	__u16 icmp;  /* type << 8 | code */
-	__u8 family; /* 4 or 6 */
-	__u8 reserved[5];
+	__u32 known;  /* bits 1 << enum policy_dimension: classes that have been looked up */
+	__u32 rule;   /* id of the rule that decided last, 0: none */
+	__u16 icmp;   /* type << 8 | code */
+	__u8 family;  /* 4 or 6 */
+	__u8 version; /* of the policies that judge it */
+	__u8 reserved[4];
 };
 
-static __always_inline struct identity *find_identity(const struct ip_address *address)
+static __always_inline struct policy_class *find_identity(const struct ip_address *address)
 {
 	return bpf_map_lookup_elem(&identities, address);
 }
@@ -30,14 +31,14 @@ static __always_inline struct identity *find_identity(const struct ip_address *a
  * (bpf_mem_cache_free() in kernel/bpf/hashtab.c), so what has been read counts only if the element is still the
  * address's afterwards.
  */
-static __always_inline __u32 read_identity(const struct ip_address *address)
+static __always_inline __u32 read_identity(const struct ip_address *address, __u32 version)
 {
-	struct identity *found = find_identity(address);
+	struct policy_class *found = find_identity(address);
 	int i;
 
 	for (i = 0; i < 3 && found; i++) {
-		const struct identity *before = found;
-		__u32 class = *(volatile __u32 *)&found->identity;
+		const struct policy_class *before = found;
+		__u32 class = *(volatile __u32 *)&found->number[version];
 
 		found = find_identity(address);
 		if (found == before)
@@ -47,18 +48,18 @@ static __always_inline __u32 read_identity(const struct ip_address *address)
 }
 
 /* As read_identity(), of a name or service that the address and port are of. */
-static __always_inline __u32 read_tuple(const struct ip_address *address, __be16 port, __u8 protocol)
+static __always_inline __u32 read_tuple(const struct ip_address *address, __be16 port, __u8 protocol, __u32 version)
 {
 	struct policy_tuple key = {.address = *address, .port = port, .protocol = protocol};
-	__u32 *found;
+	struct policy_class *found;
 	int i;
 
 	if (!has_ports(protocol))
 		return 0;
 	found = bpf_map_lookup_elem(&policy_tuples, &key);
 	for (i = 0; i < 3 && found; i++) {
-		const __u32 *before = found;
-		__u32 class = *(volatile __u32 *)found;
+		const struct policy_class *before = found;
+		__u32 class = *(volatile __u32 *)&found->number[version];
 
 		found = bpf_map_lookup_elem(&policy_tuples, &key);
 		if (found == before)
@@ -67,14 +68,14 @@ static __always_inline __u32 read_tuple(const struct ip_address *address, __be16
 	return 0;
 }
 
-static __always_inline __u32 read_prefix(const struct ip_address *address)
+static __always_inline __u32 read_prefix(const struct ip_address *address, __u32 version)
 {
 	struct ip_prefix key = {.length = 128};
-	__u32 *class;
+	struct policy_class *class;
 
 	__builtin_memcpy(key.address, address, sizeof(key.address));
 	class = bpf_map_lookup_elem(&policy_prefixes, &key);
-	return class ? *class : 0;
+	return class ? class->number[version] : 0;
 }
 
 static __always_inline __u32 read_port(__u32 index)
@@ -123,24 +124,25 @@ static __always_inline __u32 read_source_port(const struct policy_subject *subje
 static __always_inline __u32 read_class(const struct policy_subject *subject, __u32 dimension)
 {
 	const struct flow_tuple *tuple = &subject->tuple;
+	__u32 version = subject->version & (POLICY_VERSIONS - 1);
 
 	switch (dimension) {
 	case POLICY_SOURCE_IDENTITY:
-		return read_identity(&tuple->source);
+		return read_identity(&tuple->source, version);
 	case POLICY_DESTINATION_IDENTITY:
-		return read_identity(&tuple->destination);
+		return read_identity(&tuple->destination, version);
 	case POLICY_SOURCE_PREFIX:
-		return read_prefix(&tuple->source);
+		return read_prefix(&tuple->source, version);
 	case POLICY_DESTINATION_PREFIX:
-		return read_prefix(&tuple->destination);
+		return read_prefix(&tuple->destination, version);
 	case POLICY_PORT:
 		return read_destination_port(subject);
 	case POLICY_SOURCE_PORT:
 		return read_source_port(subject);
 	case POLICY_TUPLE:
-		return read_tuple(&tuple->destination, tuple->destination_port, tuple->protocol);
+		return read_tuple(&tuple->destination, tuple->destination_port, tuple->protocol, version);
 	case POLICY_SOURCE_TUPLE:
-		return read_tuple(&tuple->source, tuple->source_port, tuple->protocol);
+		return read_tuple(&tuple->source, tuple->source_port, tuple->protocol, version);
 	default:
 		return 0;
 	}

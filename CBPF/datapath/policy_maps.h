@@ -32,7 +32,7 @@ struct {
 	__uint(max_entries, 1 << 12);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
-	__type(value, __u32);
+	__type(value, struct policy_set);
 } policy_sets SEC(".maps");
 
 struct {
@@ -40,7 +40,7 @@ struct {
 	__uint(max_entries, 1 << 17);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct ip_address);
-	__type(value, struct identity);
+	__type(value, struct policy_class);
 } identities SEC(".maps");
 
 struct {
@@ -48,7 +48,7 @@ struct {
 	__uint(max_entries, 1 << 17);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct ip_prefix);
-	__type(value, __u32);
+	__type(value, struct policy_class);
 } policy_prefixes SEC(".maps");
 
 struct {
@@ -64,7 +64,23 @@ struct {
 	__uint(max_entries, 1 << 17);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct policy_tuple);
-	__type(value, __u32);
+	__type(value, struct policy_class);
 } policy_tuples SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, __u32);
+} policy_version SEC(".maps");
+
+/* The version that counts: read once for whatever is judged together. */
+static __always_inline __u32 current_policy_version(void)
+{
+	__u32 zero = 0, *version = bpf_map_lookup_elem(&policy_version, &zero);
+
+	return version ? *(volatile __u32 *)version & (POLICY_VERSIONS - 1) : 0;
+}
 
 #endif

@@ -29,6 +29,7 @@ static __always_inline void describe_packet(struct policy_subject *subject, cons
 	subject->icmp = packet->icmp_type << 8 | packet->icmp_code;
 	subject->family = packet->family;
 	subject->known = 0;
+	subject->version = current_policy_version();
 }
 
 /* Whether the host itself sends or receives the packet, rather than somebody through it. */

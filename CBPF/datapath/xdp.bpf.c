@@ -71,7 +71,7 @@ static __always_inline int read_packet(struct xdp_md *context, struct policy_sub
 	__u32 transport = 0;
 	__be16 protocol;
 
-	*subject = (struct policy_subject){};
+	*subject = (struct policy_subject){.version = current_policy_version()};
 	if (bpf_xdp_load_bytes(context, offsetof(struct ethhdr, h_proto), &protocol, sizeof(protocol)))
 		return -1;
 	switch (protocol) {

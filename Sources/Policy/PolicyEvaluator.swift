@@ -34,8 +34,8 @@ public struct PolicyEvaluator {
   /// The class of a packet in one dimension. What a map does not know is of class 0.
   func classNumber(_ dimension: Dimension, _ packet: PolicyPacket) throws(BPFError) -> UInt32 {
     switch dimension {
-    case .sourceIdentity: try maps.identities.get(ip_address(packet.source))?.identity ?? 0
-    case .destinationIdentity: try maps.identities.get(ip_address(packet.destination))?.identity ?? 0
+    case .sourceIdentity: try maps.identities.get(ip_address(packet.source)) ?? 0
+    case .destinationIdentity: try maps.identities.get(ip_address(packet.destination)) ?? 0
     case .sourcePrefix: try maps.prefixes.get(ip_prefix(IPPrefix(packet.source))) ?? 0
     case .destinationPrefix: try maps.prefixes.get(ip_prefix(IPPrefix(packet.destination))) ?? 0
     case .port: maps.ports.read(packet.portIndex)

@@ -14,18 +14,20 @@ public struct PolicyMaps {
   /// Classes of protocols and ports, `POLICY_PLANE_COUNT` planes of 65536. Map `policy_ports`.
   public let ports: any ArrayStorage<UInt32>
   /// Classes of addresses by the labels of whoever has them. Map `identities`.
-  public let identities: any MapStorage<ip_address, identity>
+  public let identities: any MapStorage<ip_address, UInt32>
   /// Classes of addresses by ranges. Longest-prefix match. Map `policy_prefixes`.
   public let prefixes: any MapStorage<ip_prefix, UInt32>
   /// Classes of addresses with protocol and port. Map `policy_tuples`.
   public let tuples: any MapStorage<policy_tuple, UInt32>
   /// What the ids of rules mean. Map `rule_names`.
   public let ruleNames: any MapStorage<UInt32, rule_name>
+  /// What publishes the tables; `nil`: each store is seen at once.
+  private(set) var versions: PolicyVersions?
 
   /// These tables.
   public init(
     words: any ArrayStorage<UInt64>, headers: any ArrayStorage<policy_header>, sets: any ArrayStorage<UInt32>,
-    ports: any ArrayStorage<UInt32>, identities: any MapStorage<ip_address, identity>,
+    ports: any ArrayStorage<UInt32>, identities: any MapStorage<ip_address, UInt32>,
     prefixes: any MapStorage<ip_prefix, UInt32>, tuples: any MapStorage<policy_tuple, UInt32>,
     ruleNames: any MapStorage<UInt32, rule_name>
   ) {
@@ -73,5 +75,38 @@ public struct PolicyMaps {
       prefixes: MemoryMap(.lpmTrie, name: "policy_prefixes", capacity: capacity.prefixes),
       tuples: MemoryMap(name: "policy_tuples", capacity: capacity.tuples),
       ruleNames: MemoryMap(name: "rule_names", capacity: capacity.ruleNames))
+  }
+
+  /// The same tables with all that a change concerns in two versions, which `versions` switches: what is written is not
+  /// seen before it is published.
+  ///
+  /// - Parameter base: words, headers, ports and names, of which there is one version: what they hold is not changed while
+  ///   anybody may read it.
+  public init(
+    _ base: PolicyMaps.Unversioned, _ versions: PolicyVersions, sets: any ArrayStorage<policy_set>,
+    identities: any MapStorage<ip_address, policy_class>, prefixes: any MapStorage<ip_prefix, policy_class>,
+    tuples: any MapStorage<policy_tuple, policy_class>
+  ) {
+    self.init(
+      words: base.words, headers: base.headers, sets: VersionedArray(sets, versions), ports: base.ports,
+      identities: VersionedMap(identities, versions), prefixes: VersionedMap(prefixes, versions, around: \.around),
+      tuples: VersionedMap(tuples, versions), ruleNames: base.ruleNames)
+    self.versions = versions.isAlone ? nil : versions
+  }
+
+  /// The tables of which there is one version.
+  public struct Unversioned {
+    let words: any ArrayStorage<UInt64>
+    let headers: any ArrayStorage<policy_header>
+    let ports: any ArrayStorage<UInt32>
+    let ruleNames: any MapStorage<UInt32, rule_name>
+
+    /// These tables.
+    public init(
+      words: any ArrayStorage<UInt64>, headers: any ArrayStorage<policy_header>, ports: any ArrayStorage<UInt32>,
+      ruleNames: any MapStorage<UInt32, rule_name>
+    ) {
+      (self.words, self.headers, self.ports, self.ruleNames) = (words, headers, ports, ruleNames)
+    }
   }
 }

@@ -16,6 +16,8 @@ final class PolicySets {
     var header: UInt32 = 0
     /// The tiers that ``body`` has been laid out for.
     var tiers: [String] = []
+    /// When ``body`` was last changed: how often anything had been published by then.
+    var publication: Int?
     /// Whether a class that matters to the set could not be stored.
     var isBlocked = false
 
@@ -175,8 +177,12 @@ final class PolicySets {
     _ entry: Entry, to rules: [(expansion: RuleExpansion, tier: Int)], _ context: SetContext
   ) throws(SetBody.Failure) {
     let tiers = entry.list.tiers.map(\.tier)
+    let publication = maps.versions?.publications
+    defer { entry.publication = publication }
+    // Bits that a change has freed are still in use by what is published, until the change is as well.
+    let isChanging = publication != nil && entry.publication == publication
     var busy: Int?
-    if let body = entry.body, entry.tiers == tiers {
+    if let body = entry.body, entry.tiers == tiers, !isChanging {
       do throws(NoRoom) {
         guard case .needsBody(let place) = try body.change(to: rules) else { return }
         busy = place

@@ -88,7 +88,7 @@ public final class PolicyTable {
     identityWriter = ClassWriter(.identity, spaces: spaces, sets: sets, report: report) {
       (address, number) throws(BPFError) in
       guard let number else { return _ = try maps.identities.remove(ip_address(address)) }
-      try maps.identities.set(ip_address(address), identity(identity: number, reserved: 0))
+      try maps.identities.set(ip_address(address), number)
     }
     prefixWriter = ClassWriter(.prefix, spaces: spaces, sets: sets, report: report) {
       (prefix, number) throws(BPFError) in

@@ -280,7 +280,7 @@ import Testing
       let deny = $0.write([Rule(POLICY_DENY, 3)])
       $1 = host_endpoint(
         ingress: deny, egress: deny, forward_ingress: deny, forward_egress: deny, before_nat: deny,
-        untracked_ingress: 0, untracked_egress: 0, reserved: 0)
+        untracked_ingress: 0, untracked_egress: 0, present: 1)
     }
     let flow = Flow(fixture, .tcp, family, from: .node, to: .pod1)
     try flow.ask(at: .toPod(.pod1)).expect(.pass)

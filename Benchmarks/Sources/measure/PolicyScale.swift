@@ -177,7 +177,7 @@ private struct FirstPacket: ~Copyable {
   let context: SocketBufferContext
   /// Of an object of its own, which judges by the same tables.
   let judge: Object
-  let policies: MappedArray<endpoint_policy>
+  let policies: MappedArray<endpoint_policies>
   let packet: (Int) -> [UInt8]
 
   init(_ cluster: BenchmarkCluster, _ pins: PinFolder) throws {
@@ -204,7 +204,8 @@ private struct FirstPacket: ~Copyable {
     let opening = try OpenObject(hexadecimal: BPFPrograms.tc, name: "tc")
     try opening.select(programs: ["judge_packet"])
     for map in [
-      "policy_words", "policy_headers", "policy_sets", "policy_ports", "identities", "policy_prefixes", "policy_tuples",
+      "policy_version", "policy_words", "policy_headers", "policy_sets", "policy_ports", "identities",
+      "policy_prefixes", "policy_tuples",
     ] {
       try opening.pin(map: map, at: "\(pins.root)/maps/\(map)")
     }
@@ -215,7 +216,7 @@ private struct FirstPacket: ~Copyable {
   borrowing func sampleJudgement(_ samples: Int) throws -> [Double] {
     // The pods have one list of rules, and so one set.
     var set: UInt32 = 0
-    for slot in 1..<8 where set == 0 { set = policies.read(slot).ingress }
+    for slot in 1..<8 where set == 0 { set = policies.read(slot).version.0.ingress }
     let idle = try Program(type: .schedClassifier, name: "empty", instructions: [.move(.r0, 0), .exit])
     let context = SocketBufferContext(mark: set)
     let empty = Percentiles(

@@ -66,29 +66,45 @@ struct policy_header {
 };
 
 /*
- * Map `policy_sets`: array of __u32, memory-mapped, by id of the set: the header in use. A change of a set, whatever
- * its size, takes effect by one store here. Set 0 is none; header 0 denies everything.
+ * Map `policy_version`: array of one __u32, memory-mapped: which of two versions counts. Whatever a change of policies
+ * makes of sets, endpoints and classes is entered as the other version first, and all of it takes effect by one store
+ * here. Both versions are the same where nothing is under way.
  */
+#define POLICY_VERSIONS 2
 
 /*
- * Map `endpoint_policies`: array by the pod's slot in `endpoints`, memory-mapped: the sets that the pod is judged by.
- * 0: not known yet, and all is denied. One store changes both.
+ * Map `policy_sets`: array, memory-mapped, by id of the set: the header in use, by version. Set 0 is none; header 0
+ * denies everything.
  */
+struct policy_set {
+	__u32 header[POLICY_VERSIONS];
+};
+
+/* A class by version; 0: none. */
+struct policy_class {
+	__u32 number[POLICY_VERSIONS];
+};
+
+/* The sets that a pod is judged by. 0: not known yet, and all is denied. */
 struct endpoint_policy {
 	__u32 ingress; /* what the pod receives */
 	__u32 egress;  /* what it sends */
 };
 
-/*
- * Map `identities`: hash by struct ip_address. The labels that an address stands for, as a number: addresses with the
- * same labels have the same one.
- */
-struct identity {
-	__u32 identity; /* never 0 */
-	__u32 reserved;
+/* Map `endpoint_policies`: array by the pod's slot in `endpoints`, memory-mapped. */
+struct endpoint_policies {
+	struct endpoint_policy version[POLICY_VERSIONS];
 };
 
-/* Map `policy_prefixes`: longest-prefix match by struct ip_prefix. Value: __u32, the class of addresses there. */
+/*
+ * Map `identities`: hash by struct ip_address. Value: struct policy_class, the labels that an address stands for, as a
+ * number: addresses with the same labels have the same one.
+ */
+
+/*
+ * Map `policy_prefixes`: longest-prefix match by struct ip_prefix. Value: struct policy_class, the class of addresses
+ * there. A prefix that is in one version alone has in the other the class of the one around it.
+ */
 
 /*
  * Map `policy_ports`: array of __u32, memory-mapped: the class of a protocol and port. Index: plane << 16 | port in
@@ -107,7 +123,7 @@ enum policy_plane {
 	POLICY_PLANE_COUNT
 };
 
-/* Map `policy_tuples`: hash. Value: __u32, the class of the names and services that the tuple is of. */
+/* Map `policy_tuples`: hash. Value: struct policy_class, of the names and services that the tuple is of. */
 struct policy_tuple {
 	struct ip_address address;
 	__be16 port;   /* network byte order */
@@ -115,10 +131,7 @@ struct policy_tuple {
 	__u8 reserved[5];
 };
 
-/*
- * Map `host_endpoints`: hash by interface index, 0: every interface that has none of its own. The policy sets that
- * traffic through the interface is judged by; 0: none, as if there were no such stage.
- */
+/* The policy sets that traffic through an interface is judged by; 0: none, as if there were no such stage. */
 struct host_endpoint {
 	__u32 ingress; /* to the host itself */
 	__u32 egress;
@@ -127,7 +140,12 @@ struct host_endpoint {
 	__u32 before_nat;	 /* ingress, before a service is looked up */
 	__u32 untracked_ingress; /* before connections are tracked */
 	__u32 untracked_egress;
-	__u32 reserved;
+	__u32 present; /* 0: there is no host endpoint */
+};
+
+/* Map `host_endpoints`: hash by interface index, 0: every interface that has none of its own. */
+struct host_endpoints {
+	struct host_endpoint version[POLICY_VERSIONS];
 };
 
 /*

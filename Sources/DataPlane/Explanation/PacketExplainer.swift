@@ -317,12 +317,12 @@ extension DatapathPolicyMaps {
     switch point {
     case .workload(let pod, let direction):
       guard let slot = try pods().first(where: { $0.value == pod })?.key else { return 0 }
-      let sets = endpointPolicies.read(Int(slot))
+      let sets = endpointPolicy(ofSlot: slot)
       return direction == .ingress ? sets.ingress : sets.egress
     case .host(let name, let stage):
       var interface: UInt32?
       try names.hostEndpoints.forEach { index, entry throws(BPFError) in if entry.text == name { interface = index } }
-      guard let interface, let sets = try hostEndpoints.get(interface) else { return 0 }
+      guard let interface, let sets = try hostEndpoint(at: interface) else { return 0 }
       return sets[stage]
     }
   }

@@ -115,14 +115,14 @@ public struct PolicyInspection {
     var pods: [(name: NamespacedName, slot: UInt32)] = []
     try maps.names.pods.forEach { slot, name throws(BPFError) in pods.append((name.namespacedName, slot)) }
     for pod in pods.sorted(by: { $0.name < $1.name }) where Int(pod.slot) < maps.endpointPolicies.count {
-      let sets = maps.endpointPolicies.read(Int(pod.slot))
+      let sets = maps.endpointPolicy(ofSlot: pod.slot)
       stages.append(Stage(endpoint: "pod \(pod.name)", name: "ingress", set: sets.ingress))
       stages.append(Stage(endpoint: "pod \(pod.name)", name: "egress", set: sets.egress))
     }
     var hosts: [(name: String, interface: UInt32)] = []
     try maps.names.hostEndpoints.forEach { interface, name throws(BPFError) in hosts.append((name.text, interface)) }
     for host in hosts.sorted(by: { ($0.name, $0.interface) < ($1.name, $1.interface) }) {
-      guard let sets = try maps.hostEndpoints.get(host.interface) else { continue }
+      guard let sets = try maps.hostEndpoint(at: host.interface) else { continue }
       stages += sets.stages.map { Stage(endpoint: "host endpoint \(host.name)", name: $0.name, set: $0.set) }
     }
     return stages.filter { $0.set != 0 }
@@ -130,8 +130,7 @@ public struct PolicyInspection {
 
   /// The live rules of a set: their words are in the order of their bits.
   private func rules(of set: UInt32) throws(BPFError) -> [PolicySetReading.RuleReading] {
-    guard Int(set) < maps.sets.count else { return [] }
-    let slot = maps.sets.read(Int(set))
+    let slot = maps.header(ofSet: set)
     guard slot != 0 else { return [] }
     let header = maps.headers.read(Int(slot))
     let bits = Set(bits(at: Int(header.live.0)) + bits(at: Int(header.live.1))).sorted()

@@ -8,13 +8,15 @@ import CBPF
 public final class DatapathPolicyMaps: Sendable {
   let words: SharedArray<MappedArray<UInt64>>
   let headers: SharedArray<MappedArray<policy_header>>
-  let sets: SharedArray<MappedArray<UInt32>>
+  /// Which of two versions counts.
+  let version: SharedArray<MappedArray<UInt32>>
+  let sets: SharedArray<MappedArray<policy_set>>
   let ports: SharedArray<MappedArray<UInt32>>
-  let identities: SharedMap<HashMap<ip_address, identity>>
-  let prefixes: SharedMap<LPMTrieMap<ip_prefix, UInt32>>
-  let tuples: SharedMap<HashMap<policy_tuple, UInt32>>
-  let endpointPolicies: SharedArray<MappedArray<endpoint_policy>>
-  let hostEndpoints: SharedMap<HashMap<UInt32, host_endpoint>>
+  let identities: SharedMap<HashMap<ip_address, policy_class>>
+  let prefixes: SharedMap<LPMTrieMap<ip_prefix, policy_class>>
+  let tuples: SharedMap<HashMap<policy_tuple, policy_class>>
+  let endpointPolicies: SharedArray<MappedArray<endpoint_policies>>
+  let hostEndpoints: SharedMap<HashMap<UInt32, host_endpoints>>
   let failsafes: SharedMap<LPMTrieMap<failsafe_key, UInt32>>
   let allowedSources: SharedMap<LPMTrieMap<allowed_source_key, UInt32>>
   let blockedPrefixes: SharedMap<LPMTrieMap<ip_prefix, UInt32>>
@@ -30,6 +32,7 @@ public final class DatapathPolicyMaps: Sendable {
   ) throws(BPFError) {
     words = SharedArray(try MappedArray(descriptor("policy_words")))
     headers = SharedArray(try MappedArray(descriptor("policy_headers")))
+    version = SharedArray(try MappedArray(descriptor("policy_version")))
     sets = SharedArray(try MappedArray(descriptor("policy_sets")))
     ports = SharedArray(try MappedArray(descriptor("policy_ports")))
     identities = SharedMap(try HashMap(descriptor("identities")))
@@ -66,6 +69,7 @@ public final class DatapathPolicyMaps: Sendable {
   func pin(under pins: PinFolder) throws(BPFError) {
     try pins.replace(words.base, as: "policy_words")
     try pins.replace(headers.base, as: "policy_headers")
+    try pins.replace(version.base, as: "policy_version")
     try pins.replace(sets.base, as: "policy_sets")
     try pins.replace(ports.base, as: "policy_ports")
     try pins.replace(identities.base, as: "identities")
@@ -78,5 +82,22 @@ public final class DatapathPolicyMaps: Sendable {
     try pins.replace(blockedPrefixes.base, as: "blocked_prefixes")
     try pins.replace(ruleNames.base, as: "rule_names")
     try names.pin(under: pins)
+  }
+}
+
+// MARK: - What counts
+
+extension DatapathPolicyMaps {
+  private var current: Int { Int(version.read(0) & 1) }
+
+  /// The header that a set has; 0: the one that denies.
+  func header(ofSet set: UInt32) -> UInt32 { Int(set) < sets.count ? sets.read(Int(set))[current] : 0 }
+
+  /// The sets that the pod in a slot is judged by.
+  func endpointPolicy(ofSlot slot: UInt32) -> endpoint_policy { endpointPolicies.read(Int(slot))[current] }
+
+  /// The sets that traffic through an interface is judged by; `nil`: it has no host endpoint.
+  func hostEndpoint(at interface: UInt32) throws(BPFError) -> host_endpoint? {
+    try hostEndpoints.get(interface).flatMap { $0[current].present != 0 ? $0[current] : nil }
   }
 }

@@ -63,11 +63,20 @@ final class NodePolicy {
     // A copy of its own: one that shares the data plane's would have each change copy all there is.
     for change in changes where change.concernsPolicy { self.state.apply(change) }
     let relevant = withAutomaticHostEndpoints(changes.filter(\.concernsPolicy))
-    return relevant.isEmpty ? [] : finish(table.apply(relevant))
+    guard relevant.count <= PolicyTable.most else { return finish(table.apply(relevant)) + publish() }
+    // What one change concerns takes effect together, and before the next begins.
+    return relevant.flatMap { finish(table.apply([$0])) + publish() }
+  }
+
+  private func publish() -> [DataPlaneProblem] {
+    reporting("policies") { try maps.versions.publish() }
   }
 
   /// Recycles what no packet can be judged by any more, and tries again what had failed.
-  func reclaim() -> [DataPlaneProblem] { table.needsReclaim ? finish(table.reclaim(now: .now)) : [] }
+  func reclaim() -> [DataPlaneProblem] {
+    reporting("policies") { try maps.versions.settle() }
+      + (table.needsReclaim ? finish(table.reclaim(now: .now)) + publish() : [])
+  }
 
   /// Whether verdicts may be others than when it was last asked.
   func takeChange() -> Bool {
@@ -122,10 +131,11 @@ final class NodePolicy {
       }
     }
     self.slots = slots
-    return reporting("allowed source addresses of pods") {
-      if try allowedSources.replace(with: sources) { hasChanged = true }
-      try names?.set(slots: slots)
-    }
+    return publish()
+      + reporting("allowed source addresses of pods") {
+        if try allowedSources.replace(with: sources) { hasChanged = true }
+        try names?.set(slots: slots)
+      }
   }
 
   /// Takes their policies from slots that no address leads to any more.
@@ -133,6 +143,7 @@ final class NodePolicy {
     for slot in slots where written.removeValue(forKey: slot) != nil {
       maps.endpointPolicies.write([endpoint_policy()], at: Int(slot))
     }
+    _ = publish()
   }
 
   /// A pod that is gone keeps its policy for as long as it has its slot.
@@ -150,7 +161,7 @@ final class NodePolicy {
   func protect(_ interfaces: [HostInterface]) -> [DataPlaneProblem] {
     placement = HostEndpointPlacement(
       writtenHostEndpoints, automatic: automaticHostEndpoint.map { [$0] } ?? [], at: interfaces)
-    return placement.problems + writeHostEndpoints()
+    return placement.problems + writeHostEndpoints() + publish()
   }
 
   private func writeHostEndpoints() -> [DataPlaneProblem] {
@@ -170,7 +181,7 @@ final class NodePolicy {
     return host_endpoint(
       ingress: set(.ingress), egress: set(.egress), forward_ingress: set(.forwardIngress),
       forward_egress: set(.forwardEgress), before_nat: set(.beforeNAT), untracked_ingress: set(.untrackedIngress),
-      untracked_egress: set(.untrackedEgress), reserved: 0)
+      untracked_egress: set(.untrackedEgress), present: 1)
   }
 
   /// Those of this node that somebody has written.

@@ -4,6 +4,8 @@ import Policy
 
 /// The tables that ``NodePolicy`` fills: those of policy sets, and those that say which set is asked where.
 struct NodePolicyMaps {
+  /// Has what is written to the tables of policy sets, endpoints and hosts take effect.
+  let versions: PolicyVersions
   /// Policy sets, and the classes that packets fall into.
   let sets: PolicyMaps
   /// Map `endpoint_policies`: the sets of the pod in a slot.
@@ -21,18 +23,21 @@ struct NodePolicyMaps {
 extension NodePolicyMaps {
   /// The datapath's own.
   init(_ maps: DatapathPolicyMaps) {
+    let versions = PolicyVersions(maps.version)
     self.init(
+      versions: versions,
       sets: PolicyMaps(
-        words: maps.words, headers: maps.headers, sets: maps.sets, ports: maps.ports, identities: maps.identities,
-        prefixes: maps.prefixes, tuples: maps.tuples, ruleNames: maps.ruleNames),
-      endpointPolicies: maps.endpointPolicies, hostEndpoints: maps.hostEndpoints, failsafes: maps.failsafes,
+        PolicyMaps.Unversioned(words: maps.words, headers: maps.headers, ports: maps.ports, ruleNames: maps.ruleNames),
+        versions, sets: maps.sets, identities: maps.identities, prefixes: maps.prefixes, tuples: maps.tuples),
+      endpointPolicies: VersionedArray(maps.endpointPolicies, versions),
+      hostEndpoints: VersionedMap(maps.hostEndpoints, versions), failsafes: maps.failsafes,
       allowedSources: maps.allowedSources, blockedPrefixes: maps.blockedPrefixes)
   }
 
   /// Empty ones in this process's memory, for a node with as many pods.
   static func inMemory(podCapacity: Int) -> NodePolicyMaps {
     NodePolicyMaps(
-      sets: .inMemory(), endpointPolicies: MemoryArray(count: podCapacity + 1),
+      versions: PolicyVersions(nil), sets: .inMemory(), endpointPolicies: MemoryArray(count: podCapacity + 1),
       hostEndpoints: MemoryMap(name: "host_endpoints", capacity: 1 << 10),
       failsafes: MemoryMap(.lpmTrie, name: "failsafes", capacity: 1 << 10),
       allowedSources: MemoryMap(.lpmTrie, name: "allowed_sources", capacity: 1 << 12),

@@ -16,6 +16,7 @@ extension host_endpoint: @retroactive Equatable {
     left.ingress == right.ingress && left.egress == right.egress && left.forward_ingress == right.forward_ingress
       && left.forward_egress == right.forward_egress && left.before_nat == right.before_nat
       && left.untracked_ingress == right.untracked_ingress && left.untracked_egress == right.untracked_egress
+      && left.present == right.present
   }
 }
 

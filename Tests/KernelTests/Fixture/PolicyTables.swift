@@ -2,6 +2,7 @@ import BPF
 import BPFTesting
 import CBPF
 import Networking
+import Policy
 import Services
 import Synchronization
 
@@ -41,15 +42,15 @@ final class PolicyTables: Sendable {
 
   private let words: MappedArray<UInt64>
   private let headers: MappedArray<policy_header>
-  private let sets: MappedArray<UInt32>
+  private let sets: MappedArray<policy_set>
   private let ports: MappedArray<UInt32>
-  private let endpoints: MappedArray<endpoint_policy>
-  private let identities: HashMap<ip_address, identity>
-  private let prefixes: LPMTrieMap<ip_prefix, UInt32>
-  private let tuples: HashMap<policy_tuple, UInt32>
+  private let endpoints: MappedArray<endpoint_policies>
+  private let identities: HashMap<ip_address, policy_class>
+  private let prefixes: LPMTrieMap<ip_prefix, policy_class>
+  private let tuples: HashMap<policy_tuple, policy_class>
   private let allowedSources: LPMTrieMap<allowed_source_key, UInt32>
   private let interfaces: HashMap<UInt32, UInt32>
-  private let hosts: HashMap<UInt32, host_endpoint>
+  private let hosts: HashMap<UInt32, host_endpoints>
   private let failsafes: LPMTrieMap<failsafe_key, UInt32>
   private let blocked: LPMTrieMap<ip_prefix, UInt32>
   /// What is free, and the ports that have a class.
@@ -97,7 +98,7 @@ final class PolicyTables: Sendable {
   static func open(_ programs: borrowing Object) throws {
     let tables = try PolicyTables(programs)
     let set = tables.write([], unmatched: POLICY_ALLOW)
-    let policy = endpoint_policy(ingress: set, egress: set)
+    let policy = endpoint_policies(both: endpoint_policy(ingress: set, egress: set))
     tables.endpoints.write(Array(repeating: policy, count: tables.endpoints.count - 1), at: 1)
   }
 }
@@ -107,7 +108,8 @@ final class PolicyTables: Sendable {
 extension PolicyTables {
   /// Has `pod` judged by these sets.
   func assign(_ pod: Party, ingress: UInt32 = PolicyTables.open, egress: UInt32 = PolicyTables.open) {
-    endpoints.write([endpoint_policy(ingress: ingress, egress: egress)], at: Int(DatapathFixture.slot(pod)))
+    endpoints.write(
+      [endpoint_policies(both: endpoint_policy(ingress: ingress, egress: egress))], at: Int(DatapathFixture.slot(pod)))
   }
 
   /// Lets `pod`, at `interface`, send from `prefix`.
@@ -123,7 +125,9 @@ extension PolicyTables {
 
   /// Has what crosses `interface`, or every interface that has no endpoint of its own, judged by `endpoint`.
   func protect(_ interface: Interface?, by endpoint: host_endpoint) throws {
-    try hosts.set(interface?.index ?? 0, endpoint)
+    var endpoint = endpoint
+    endpoint.present = 1
+    try hosts.set(interface?.index ?? 0, host_endpoints(both: endpoint))
   }
 
   /// Keeps a port of the host open for peers within `prefix`; for egress, a port of theirs.
@@ -141,17 +145,19 @@ extension PolicyTables {
   // MARK: Classes
 
   func identify(_ party: Party, _ family: AddressFamily, as number: UInt32) throws {
-    try identities.set(ip_address(party.address(family)), identity(identity: number, reserved: 0))
+    try identities.set(ip_address(party.address(family)), policy_class(both: number))
   }
 
-  func classify(_ prefix: IPPrefix, as number: UInt32) throws { try prefixes.set(ip_prefix(prefix), number) }
+  func classify(_ prefix: IPPrefix, as number: UInt32) throws {
+    try prefixes.set(ip_prefix(prefix), policy_class(both: number))
+  }
 
   func classify(_ socket: EndAddress, _ number: L4Protocol, as value: UInt32) throws {
     var key = policy_tuple()
     key.address = ip_address(socket.address)
     key.port = socket.port.bigEndian
     key.protocol = number.rawValue
-    try tuples.set(key, value)
+    try tuples.set(key, policy_class(both: value))
   }
 
   /// `value` is the port, or for ICMP type and code, or the protocol.
@@ -169,7 +175,7 @@ extension PolicyTables {
   func write(_ rules: [Rule], unmatched: policy_action? = nil, spacing: Int = 1) -> UInt32 {
     let header = writeHeader(rules, unmatched, spacing)
     return used.withLock { used in
-      sets.write([header], at: Int(used.sets))
+      sets.write([policy_set(both: header)], at: Int(used.sets))
       used.sets += 1
       return used.sets - 1
     }
@@ -177,11 +183,11 @@ extension PolicyTables {
 
   /// Puts other rules in place of those of a set.
   func replace(_ set: UInt32, with rules: [Rule], unmatched: policy_action? = nil) {
-    sets.write([writeHeader(rules, unmatched, 1)], at: Int(set))
+    sets.write([policy_set(both: writeHeader(rules, unmatched, 1))], at: Int(set))
   }
 
   /// Makes `set` one that nobody can read: header 0.
-  func close(_ set: UInt32) { sets.write([0], at: Int(set)) }
+  func close(_ set: UInt32) { sets.write([policy_set(both: 0)], at: Int(set)) }
 
   private func writeHeader(_ rules: [Rule], _ unmatched: policy_action?, _ spacing: Int) -> UInt32 {
     var header = policy_header()
