@@ -111,4 +111,37 @@ import Testing
     let counts = try question.fixture.counts()
     #expect(counts == ["from_pod": 5, "flows_created": 1, "flows_confirmed": 1, "drop_policy_ingress": 2])
   }
+
+  /// Pods leave with their node's address, and the identifier tells theirs apart; where there is none, nothing does.
+  @Test(arguments: AddressFamily.allCases)
+  func `Pods that ask the same host the same are kept apart by the identifier`(family: AddressFamily) throws {
+    let fixture = try DatapathFixture()
+    let (asked, answered): (UInt8, UInt8) = family == .ipv4 ? (13, 14) : (139, 140)
+    func packet(_ type: UInt8, _ identifier: UInt16, _ source: Party, _ destination: Party, _ timeToLive: UInt8 = 64)
+      -> PacketBuilder
+    {
+      PacketBuilder().ethernet()
+        .ip(from: source.address(family), to: destination.address(family), timeToLive: timeToLive)
+        .icmp(.other(type: type, code: 0, rest: UInt32(identifier) << 16 | 1)).payload(count: 12)
+    }
+    let pods = IPPrefix(Party.pod1.address(family), length: family == .ipv4 ? 24 : 64)
+    let flags = PREFIX_POD.rawValue | PREFIX_MASQUERADE.rawValue
+    try fixture.datapath.prefixes.set(ip_prefix(pods), prefix_entry(flags: flags, node: 0))
+
+    try fixture.send(packet(asked, 4711, .pod1, .remote), at: .fromPod(.pod1))
+      .expect(.redirect, packet(asked, 4711, .node, .remote, 63))
+    let second = try fixture.send(packet(asked, 4711, .pod2, .remote), at: .fromPod(.pod2))
+    try fixture.send(packet(answered, 4711, .remote, .node), at: .fromNet)
+      .expect(.redirect, packet(answered, 4711, .remote, .pod1, 63))
+    guard family == .ipv4 else {
+      second.expect(.drop)
+      return #expect(try fixture.counts()["drop_port_exhausted"] == 1)
+    }
+    guard case .other(asked, 0, let rest) = second.parsed.icmp else { return second.expect(.redirect) }
+    let identifier = UInt16(rest >> 16)
+    #expect(identifier != 4711)
+    second.expect(.redirect, packet(asked, identifier, .node, .remote, 63))
+    try fixture.send(packet(answered, identifier, .remote, .node), at: .fromNet)
+      .expect(.redirect, packet(answered, 4711, .remote, .pod2, 63))
+  }
 }
