@@ -76,7 +76,7 @@ public struct Topology: Sendable {
     try host.namespace.setSysctl("net.ipv6.conf.all.forwarding", "1")
     let (high, third) = (0xfd65 << 48 | UInt64(index), UInt8(index))
     let pods = try (0..<podCount).map { pod in
-      try makePod(
+      try plugPod(
         "pod\(pod + 1)", on: host.namespace, IPAddress(10, 65, third, UInt8(11 + pod)), ipv6(high, UInt64(0x11 + pod)))
     }
     return Node(
@@ -105,7 +105,8 @@ public struct Topology: Sendable {
     return Host(namespace: namespace, interface: pair.far, ipv4: ipv4, ipv6: ipv6)
   }
 
-  private static func makePod(
+  /// Plugs a pod into the namespace of a node, whose end of the pair is called `name`.
+  public static func plugPod(
     _ name: String, on node: NetworkNamespace, _ ipv4: IPAddress, _ ipv6: IPAddress
   ) throws -> Pod {
     let namespace = try makeNamespace()

@@ -25,12 +25,17 @@ import Testing
     }
   }
 
+  private static let stickyUDP = sticky { $0.ports = [.init(80, "UDP", nodePort: 30080)] }
+  private static let allUDP = EndpointSliceManifest(all) { $0.ports = [.port(8080, "UDP")] }
+
   /// Who answers all of a number of requests.
   private func only(
     _ client: ClusterHost, _ address: DualAddress = .web, _ port: UInt16 = 80, _ access: Access,
-    _ number: L4Protocol = .tcp
+    _ number: L4Protocol = .tcp, isConnected: Bool = true
   ) throws -> String {
-    let answers = try client.ask(address, port, access, number, count: 12)
+    let answers = try client.ask(
+      SocketAddress(address[access.family], port), number, count: 12, balancing: access.balancing,
+      isConnected: isConnected)
     try #require(answers.outcome == .answered(by: answers.servers) && answers.servers.count == 1, "\(answers)")
     return try #require(answers.servers.first)
   }
@@ -46,9 +51,32 @@ import Testing
   }
 
   @Test(arguments: Access.all) func udpClientStays(_ access: Access) throws {
-    let service = Self.sticky { $0.ports = [.init(80, "UDP", nodePort: 30080)] }
-    try cluster.apply(services: [service], slices: [.init(Self.all) { $0.ports = [.port(8080, "UDP")] }])
+    try cluster.apply(services: [Self.stickyUDP], slices: [Self.allUDP])
     _ = try only(cluster.pod(1, 2), access, .udp)
+  }
+
+  /// A socket that is given its backend as it connects, one as it sends, and one whose packets are.
+  private static let kinds: [(balancing: Access.Balancing, isConnected: Bool)] = [
+    (.sockets, true), (.sockets, false), (.packets, true),
+  ]
+
+  @Test(arguments: AddressFamily.allCases)
+  func `A client stays by sockets and packets alike, whichever come first`(_ family: AddressFamily) throws {
+    for first in Self.kinds.indices {
+      try cluster.apply()
+      try cluster.apply(services: [Self.stickyUDP], slices: [Self.allUDP])
+      let kinds = Self.kinds[first...] + Self.kinds[..<first]
+      for client in [cluster.pod(1, 2), cluster.pod(1, 3), cluster.node(1)] {
+        var chosen: Set<String> = []
+        for (balancing, isConnected) in kinds {
+          let access = Access(family: family, balancing: balancing)
+          for (address, port) in [(DualAddress.web, UInt16(80)), (cluster.node(1).address, 30080)] {
+            chosen.insert(try only(client, address, port, access, .udp, isConnected: isConnected))
+          }
+        }
+        #expect(chosen.count == 1, "\(client.name), \(kinds[kinds.startIndex]) first: \(chosen)")
+      }
+    }
   }
 
   private func only(_ client: ClusterHost, _ access: Access, _ number: L4Protocol = .tcp) throws -> String {

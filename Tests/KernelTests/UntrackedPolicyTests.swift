@@ -90,6 +90,84 @@ import Testing
     try fixture.send(packet(.udp, family, from: .client, to: .node, 53), at: .fromNet).expect(.drop)
   }
 
+  /// To the pod by its own address, and by a service's if the conversation has ports.
+  private func asked(_ talk: Conversation) -> [Party] { talk.hasPorts ? [.pod1, .externalIP] : [.pod1] }
+
+  @Test(arguments: Conversation.combinations)
+  func `What is allowed untracked, the host asks nothing more of on its way to a pod`(
+    combination: (Conversation, AddressFamily)
+  ) throws {
+    let (talk, family) = combination
+    let fixture = try DatapathFixture()
+    let deny = fixture.policy.write([Rule(POLICY_DENY, 2)])
+    for server in asked(talk) {
+      if talk.hasPorts { try fixture.serve(at: .externalIP, 8080, talk.number(family), family, by: [(.pod1, 8080)]) }
+      func ask(_ turn: Conversation.Turn = .opening) throws -> Outcome {
+        try fixture.send(packet(talk, family, turn, from: .client, to: server), at: .fromNet)
+      }
+      func answer(_ turn: Conversation.Turn) throws -> Outcome {
+        let port: UInt16 = talk.hasPorts ? 8080 : 40_000
+        return try fixture.send(
+          packet(talk, family, turn, from: .pod1, port, to: .client, 40_000), at: .fromPod(.pod1))
+      }
+      for stage in [\host_endpoint.before_nat, \.forward_ingress, \.forward_egress] {
+        var endpoint = host_endpoint()
+        endpoint[keyPath: stage] = deny
+        fixture.policy.assign(.pod1)
+        try fixture.forgetTraffic()
+        // As of every interface, so that the one to the pod has it as well.
+        try fixture.policy.protect(nil, by: endpoint)
+        try ask().expect(.drop, nil, "\(server): closed to begin with")
+        endpoint.untracked_ingress = fixture.policy.write([Rule(POLICY_ALLOW, 1)])
+        try fixture.policy.protect(nil, by: endpoint)
+        try fixture.configure { $0.untracked = UNTRACKED_INGRESS.rawValue }
+        try ask().expect(.redirect, nil, "\(server)")
+        try answer(.answer).expect(.redirect)
+        try ask(.confirmation).expect(.redirect)
+        // Also when it is judged again, whoever speaks then.
+        for byOpener in [true, false] {
+          try fixture.announcePolicyChange()
+          let next = try byOpener ? ask(.confirmation) : answer(talk.hasPorts ? .data : .answer)
+          next.expect(.redirect, nil, "\(server): judged again")
+        }
+        #expect(try fixture.halfCounts() == (2, 0))
+        // The pod itself is asked as ever, now and at the beginning.
+        fixture.policy.assign(.pod1, ingress: fixture.policy.write([]))
+        try fixture.announcePolicyChange()
+        try ask(.confirmation).expect(.drop)
+        try ask().expect(.drop)
+        #expect(try fixture.halfCounts() == (0, 0))
+        #expect(try fixture.counts()["drop_policy_ingress"] == 2)
+        try fixture.configure { $0.untracked = 0 }
+      }
+    }
+  }
+
+  @Test(arguments: AddressFamily.allCases)
+  func `Failsafe ports are the host's: pods behind it have none`(family: AddressFamily) throws {
+    let fixture = try fixture {
+      let deny = $0.write([Rule(POLICY_DENY, 1)])
+      ($1.untracked_ingress, $1.untracked_egress) = (deny, deny)
+    }
+    let everyone = IPPrefix(IPAddress.unspecified(.ipv6), length: 0)
+    try fixture.policy.keepOpen(.tcp, 22, from: everyone)
+    try fixture.policy.keepOpen(.udp, 53, from: everyone, egress: true)
+    for (server, verdict) in [(Party.node, Outcome.Verdict.pass), (.pod1, .drop), (.remote, .drop)] {
+      try fixture.send(packet(.tcp, family, from: .client, to: server, 22), at: .fromNet)
+        .expect(verdict, nil, "to port 22 of \(server)")
+      try fixture.send(packet(.udp, family, from: .client, 53, to: server, 40_000), at: .fromNet)
+        .expect(verdict, nil, "from port 53 to \(server)")
+    }
+    // What the stack sends on for somebody else.
+    for (client, verdict) in [(Party.node, Outcome.Verdict.pass), (.client, .drop)] {
+      let network = client == .node ? nil : fixture.datapath.network
+      try fixture.send(packet(.udp, family, from: client, to: .remote, 53), at: .toNet, through: network)
+        .expect(verdict, nil, "\(client) to port 53")
+      try fixture.send(packet(.tcp, family, .data, from: client, 22, to: .remote), at: .toNet, through: network)
+        .expect(verdict, nil, "\(client) from port 22")
+    }
+  }
+
   @Test(arguments: Conversation.combinations) func blockedSender(combination: (Conversation, AddressFamily)) throws {
     let (talk, family) = combination
     let fixture = try DatapathFixture()

@@ -47,10 +47,13 @@ import Testing
     }
   }
 
-  private func packet(_ talk: Conversation, _ family: AddressFamily, to port: UInt16 = 8080) -> [UInt8] {
+  private func packet(
+    _ talk: Conversation, _ family: AddressFamily, from source: UInt16 = 40_000, of server: Party = .node,
+    to port: UInt16 = 8080
+  ) -> [UInt8] {
     talk.packet(
-      .opening, from: EndAddress(Party.client.address(family), 40_000),
-      to: EndAddress(Party.node.address(family), talk.hasPorts ? port : 40_000)
+      .opening, from: EndAddress(Party.client.address(family), source),
+      to: EndAddress(server.address(family), talk.hasPorts ? port : 40_000)
     ).bytes
   }
 
@@ -77,6 +80,21 @@ import Testing
     #expect(try wire.passes(packet(.udp, family)))
     #expect(try wire.passes(packet(.tcp, family, to: 8081)))
     #expect(try wire.passes(packet(.tcp, family, to: 22)))
+  }
+
+  @Test(arguments: AddressFamily.allCases)
+  func `Failsafe ports are the host's: pods behind it have none`(family: AddressFamily) throws {
+    let wire = try Wire()
+    try wire.protect([Rule(POLICY_DENY, 1)])
+    let everyone = IPPrefix(IPAddress.unspecified(.ipv6), length: 0)
+    try wire.fixture.policy.keepOpen(.tcp, 22, from: everyone)
+    try wire.fixture.policy.keepOpen(.udp, 53, from: everyone, egress: true)
+    for (server, passes) in [(Party.node, true), (.pod1, false), (.remote, false)] {
+      #expect(try wire.passes(packet(.tcp, family, of: server, to: 22)) == passes, "to port 22 of \(server)")
+      #expect(
+        try wire.passes(packet(.udp, family, from: 53, of: server, to: 40_000)) == passes, "from port 53 to \(server)")
+    }
+    #expect(try wire.fixture.counts() == ["drop_host_policy": 4])
   }
 
   @Test(arguments: Conversation.combinations) func blockedSender(combination: (Conversation, AddressFamily)) throws {

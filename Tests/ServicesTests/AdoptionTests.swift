@@ -148,6 +148,84 @@ import TableTesting
     #expect(left == 0)
   }
 
+  // MARK: - What ended meanwhile
+
+  /// A service of TCP and UDP in both families, on two other nodes and here.
+  private static let dns = Service.web { $0.ports = [.init(name: "tcp", port: 53), dnsPort] }
+  private static let dnsPort = Service.Port(name: "udp", protocol: .udp, port: 53)
+  private static let everyone: [(host: Int, node: String)] = [(1, "there"), (2, "there"), (3, "beyond"), (4, "here")]
+
+  private func dnsSlices(
+    _ hosts: [(host: Int, node: String)], draining: Set<Int> = []
+  ) -> [StateChange] {
+    AddressFamily.allCases.flatMap { family in
+      let endpoints = hosts.map { host, node in
+        let address = IPAddress(family == .ipv4 ? "10.0.0.\(host)" : "fd65::\(host)")!
+        return draining.contains(host) ? EndpointSlice.Endpoint.draining(address, on: node) : .ready(address, on: node)
+      }
+      let ports: [EndpointSlice.Port] = [
+        .init(name: "tcp", port: 5353), .init(name: "udp", protocol: .udp, port: 5353),
+      ]
+      return [StateChange].set(.web(endpoints, name: "web-\(family)", family: family, ports: ports))
+    }
+  }
+
+  /// What an agent says has ended that finds `state` at its start, where one before it has left ``dns`` with everyone.
+  private func takeOver(finding state: [StateChange]) throws -> (old: ServiceTable, outcome: ServiceTable.Outcome) {
+    let tables = MemoryTables()
+    func table() throws -> ServiceTable {
+      let nodes = NodeNumbers(capacity: 8)
+      for (number, name) in [(UInt32(5), "there"), (2, "beyond")] {
+        nodes.adopt(number, nameHash: NodeNumbers.hash(name))
+      }
+      return try ServiceTable(maps: tables.maps, configuration: .here, nodes: nodes)
+    }
+    let old = try table()
+    old.update(.set(.here), .set(Self.dns), dnsSlices(Self.everyone))
+    let new = try table()
+    try new.adopt()
+    #expect(new.update(.set(.here), state).endedBackends.isEmpty, "the state is not complete yet")
+    return (old, new.finishAdoption())
+  }
+
+  @Test func `UDP backends that ended while nobody looked are told at take-over, TCP ones are not`() throws {
+    let remaining = Self.everyone.filter { ![2, 3].contains($0.host) }
+    let (old, outcome) = try takeOver(finding: .set(Self.dns) + dnsSlices(remaining, draining: [4]))
+    let port = try #require(ids(old).first { $0.key.protocol == .udp }).value
+    let ended = [
+      ("10.0.0.2:5353", false), ("10.0.0.3:5353", true), ("[fd65::2]:5353", false), ("[fd65::3]:5353", true),
+    ]
+    #expect(Set(outcome.endedBackends.map(\.backend.description)) == Set(ended.map(\.0)))
+    #expect(outcome.endedBackends.count == ended.count, "each once")
+    for (backend, isLastOnNode) in ended {
+      let told = outcome.endedBackends.first { $0.backend.description == backend }
+      #expect(told?.isLastOnNode == isLastOnNode, "\(backend)")
+      #expect(told?.service == port && told?.backend.node == (isLastOnNode ? 2 : 5), "\(backend)")
+    }
+    #expect(outcome.endedFrontends.isEmpty)
+  }
+
+  @Test func `Where nothing ended while nobody looked, nothing is told`() throws {
+    let more = Self.everyone + [(5, "beyond")]
+    for hosts in [Self.everyone, Array(Self.everyone.reversed()), more] {
+      let (_, outcome) = try takeOver(finding: .set(Self.dns) + dnsSlices(hosts))
+      #expect(outcome.endedBackends.isEmpty && outcome.endedFrontends.isEmpty)
+    }
+  }
+
+  @Test func `A UDP service that lost its last backend while nobody looked tells of all`() throws {
+    let (_, outcome) = try takeOver(finding: .set(Self.dns) + dnsSlices([]))
+    #expect(outcome.endedBackends.count == 2 * Self.everyone.count)
+    #expect(outcome.endedBackends.allSatisfy { $0.isLastOnNode })
+  }
+
+  @Test func `A UDP service that went while nobody looked is told of by its frontends`() throws {
+    let (old, outcome) = try takeOver(finding: [])
+    let port = try #require(ids(old).first { $0.key.protocol == .udp }).value
+    let keys = Self.dns.clusterIPs.map { FrontendKey(address: $0, port: 53, protocol: .udp) }
+    #expect(Set(outcome.endedFrontends) == Set(keys.map { .init(service: port, key: $0) }))
+  }
+
   @Test func `Tables whose slices overlap are refused and left alone`() throws {
     let tables = MemoryTables()
     var value = frontend()

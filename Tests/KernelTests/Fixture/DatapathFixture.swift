@@ -26,6 +26,8 @@ final class DatapathFixture: Sendable {
 
   /// The id of the one service port that there is.
   static let service: UInt32 = 7
+  /// The number of the other node, which has `.otherPod`.
+  static let otherNode: UInt32 = 3
 
   private static let idle = Mutex<[LoadedDatapath]>([])
 
@@ -103,12 +105,26 @@ extension DatapathFixture {
       let entries = list.map { party, port in
         backend(
           address: ip_address(party.address(family)), port: port.bigEndian,
-          flags: Self.slot(party) == 0 ? 0 : UInt16(BACKEND_LOCAL.rawValue), node: 0)
+          flags: Self.slot(party) == 0 ? 0 : UInt16(BACKEND_LOCAL.rawValue),
+          node: party == .otherPod ? Self.otherNode : 0)
       }
       datapath.backends.write(entries, at: Int(used))
       used += slice.count
       return slice
     }
+  }
+}
+
+// MARK: - Nodes
+
+extension DatapathFixture {
+  /// Makes the other node known, and a tunnel to it. The tunnel's device does not exist: nothing leaves by it.
+  func openTunnel(_ family: AddressFamily) throws {
+    var other = CBPF.node()
+    other.address = ip_address(Party.otherNode.address(family))
+    other.mtu = 1450
+    try datapath.nodes.set(Self.otherNode, other)
+    try configure { $0.tunnel_ifindex = 9_999 }
   }
 }
 

@@ -31,6 +31,7 @@ final class LoadedDatapath: Sendable {
   let revocations: LRUHashMap<revocation_key, UInt32>
   let addresses: HashMap<ip_address, address_entry>
   let prefixes: LPMTrieMap<ip_prefix, prefix_entry>
+  let nodes: ArrayMap<CBPF.node>
   let endpoints: ArrayMap<endpoint>
   let fragments: LRUHashMap<fragment_key, fragment_ports>
   let settings: ArrayMap<settings>
@@ -65,6 +66,7 @@ final class LoadedDatapath: Sendable {
     frontends = try HashMap(programs.mapDescriptor(named: "frontends"))
     backends = try MappedArray(programs.mapDescriptor(named: "backends"))
     prefixes = try LPMTrieMap(programs.mapDescriptor(named: "prefixes"))
+    nodes = try ArrayMap(programs.mapDescriptor(named: "nodes"))
     counters = try PerCPUArrayMap(programs.mapDescriptor(named: "counters"))
     policy = try PolicyTables(programs)
     self.programs = programs
@@ -82,6 +84,7 @@ final class LoadedDatapath: Sendable {
     try addresses.removeAll()
     try fragments.removeAll()
     try prefixes.removeAll()
+    try nodes.set(DatapathFixture.otherNode, CBPF.node())
     try zeroCounters()
     try introduceParties()
     try policy.reset()
