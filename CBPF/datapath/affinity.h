@@ -79,12 +79,13 @@ static __always_inline struct ip_address client_behind(__u32 interface, const st
  * so, the timer starts anew.
  */
 static __always_inline bool recall_backend(const struct frontend *frontend, struct backend_slice slice,
-					   const struct affinity_key *key, __u32 *index)
+					   const struct affinity_key *key, __u32 *index, bool *is_known)
 {
 	struct affinity *remembered = bpf_map_lookup_elem(&affinity, key);
 	__u64 now = bpf_ktime_get_coarse_ns();
 	struct backend last;
 
+	*is_known = remembered;
 	if (!remembered || now - remembered->last_used > frontend->affinity_timeout * 1000000000ULL)
 		return false;
 	last = (struct backend){.address = remembered->address, .port = remembered->port, .flags = remembered->flags};
@@ -114,14 +115,16 @@ static __always_inline __u32 sticky_index(const struct frontend *frontend, struc
 					  const struct ip_address *client, __u32 picked)
 {
 	struct affinity_key key = affinity_key(frontend, client);
+	bool is_known;
 	__u32 index;
 	int i;
 
 	/* Connections that open at once agree: what is there is looked at right before it is replaced. */
 	for (i = 0; i < 2; i++) {
-		if (recall_backend(frontend, slice, &key, &index))
+		if (recall_backend(frontend, slice, &key, &index, &is_known))
 			return index;
-		bpf_map_delete_elem(&affinity, &key);
+		if (is_known)
+			bpf_map_delete_elem(&affinity, &key);
 		if (!remember_backend(&key, picked))
 			break;
 	}
