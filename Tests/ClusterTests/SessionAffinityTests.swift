@@ -1,5 +1,7 @@
 import BPFTesting
+import Dispatch
 import Networking
+import Synchronization
 import Testing
 
 /// Session affinity by client address: what it sticks to, for how long, and when it lets go.
@@ -77,6 +79,43 @@ import Testing
         #expect(chosen.count == 1, "\(client.name), \(kinds[kinds.startIndex]) first: \(chosen)")
       }
     }
+  }
+
+  @Test(arguments: AddressFamily.allCases)
+  func `Connections of one client that open at once agree`(_ family: AddressFamily) throws {
+    for _ in 0..<10 {
+      try cluster.apply()
+      try cluster.apply(services: [Self.stickyUDP], slices: [Self.allUDP])
+      for pod in cluster.pods {
+        // Their first datagrams are when they are given a backend.
+        let sockets = try (0..<8).map { index in
+          try pod.connect(
+            .udp, to: SocketAddress(DualAddress.web[family], 80), balancing: index % 4 < 2 ? .sockets : .packets,
+            isConnected: index % 4 >= 2)
+        }
+        let servers = atOnce(sockets) { $0.exchange().reply?.server }
+        #expect(servers.count == 1 && !servers.contains(nil), "\(pod.name): \(servers)")
+      }
+    }
+  }
+
+  /// What comes of `body` for each of `values`, of which half is for one processor and half for another: they begin at
+  /// the same moment.
+  private func atOnce<Value: Sendable, Result: Hashable & Sendable>(
+    _ values: [Value], _ body: @Sendable (Value) -> Result
+  ) -> Set<Result> {
+    let results = Mutex<Set<Result>>([])
+    let ready = Atomic(0)
+    DispatchQueue.concurrentPerform(iterations: 2) { half in
+      ready.add(1, ordering: .acquiringAndReleasing)
+      let patience = ContinuousClock.now + .milliseconds(100)
+      while ready.load(ordering: .acquiring) < 2, ContinuousClock.now < patience {}
+      for index in stride(from: half, to: values.count, by: 2) {
+        let result = body(values[index])
+        results.withLock { _ = $0.insert(result) }
+      }
+    }
+    return results.withLock { $0 }
   }
 
   private func only(_ client: ClusterHost, _ access: Access, _ number: L4Protocol = .tcp) throws -> String {
