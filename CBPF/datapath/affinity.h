@@ -86,7 +86,8 @@ static __always_inline bool recall_backend(const struct frontend *frontend, stru
 	struct backend last;
 
 	*is_known = remembered;
-	if (!remembered || now - remembered->last_used > frontend->affinity_timeout * 1000000000ULL)
+	/* Another processor may have used it since the clock was read. */
+	if (!remembered || (__s64)(now - remembered->last_used) > frontend->affinity_timeout * 1000000000LL)
 		return false;
 	last = (struct backend){.address = remembered->address, .port = remembered->port, .flags = remembered->flags};
 	if (!find_in_slice(slice, &last, index))

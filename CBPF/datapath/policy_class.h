@@ -78,44 +78,46 @@ static __always_inline __u32 read_prefix(const struct ip_address *address, __u32
 	return class ? class->number[version] : 0;
 }
 
-static __always_inline __u32 read_port(__u32 index)
+static __always_inline __u32 read_port(__u32 index, __u32 version)
 {
-	__u32 *class = bpf_map_lookup_elem(&policy_ports, &index);
+	struct policy_class *class = bpf_map_lookup_elem(&policy_ports, &index);
 
-	return class ? *class : 0;
+	return class ? class->number[version] : 0;
 }
 
 static __always_inline __u32 read_destination_port(const struct policy_subject *subject)
 {
+	__u32 version = subject->version & (POLICY_VERSIONS - 1);
 	__u32 port = bpf_ntohs(subject->tuple.destination_port);
 
 	switch (subject->tuple.protocol) {
 	case IPPROTO_TCP:
-		return read_port(POLICY_PLANE_TCP << 16 | port);
+		return read_port(POLICY_PLANE_TCP << 16 | port, version);
 	case IPPROTO_UDP:
-		return read_port(POLICY_PLANE_UDP << 16 | port);
+		return read_port(POLICY_PLANE_UDP << 16 | port, version);
 	case IPPROTO_SCTP:
-		return read_port(POLICY_PLANE_SCTP << 16 | port);
+		return read_port(POLICY_PLANE_SCTP << 16 | port, version);
 	case IPPROTO_ICMP:
-		return read_port(POLICY_PLANE_ICMP << 16 | subject->icmp);
+		return read_port(POLICY_PLANE_ICMP << 16 | subject->icmp, version);
 	case IPPROTO_ICMPV6:
-		return read_port(POLICY_PLANE_ICMPV6 << 16 | subject->icmp);
+		return read_port(POLICY_PLANE_ICMPV6 << 16 | subject->icmp, version);
 	default:
-		return read_port(POLICY_PLANE_OTHER << 16 | subject->tuple.protocol);
+		return read_port(POLICY_PLANE_OTHER << 16 | subject->tuple.protocol, version);
 	}
 }
 
 static __always_inline __u32 read_source_port(const struct policy_subject *subject)
 {
+	__u32 version = subject->version & (POLICY_VERSIONS - 1);
 	__u32 port = bpf_ntohs(subject->tuple.source_port);
 
 	switch (subject->tuple.protocol) {
 	case IPPROTO_TCP:
-		return read_port(POLICY_PLANE_SOURCE_TCP << 16 | port);
+		return read_port(POLICY_PLANE_SOURCE_TCP << 16 | port, version);
 	case IPPROTO_UDP:
-		return read_port(POLICY_PLANE_SOURCE_UDP << 16 | port);
+		return read_port(POLICY_PLANE_SOURCE_UDP << 16 | port, version);
 	case IPPROTO_SCTP:
-		return read_port(POLICY_PLANE_SOURCE_SCTP << 16 | port);
+		return read_port(POLICY_PLANE_SOURCE_SCTP << 16 | port, version);
 	default:
 		return 0;
 	}

@@ -56,7 +56,7 @@ struct {
 	__uint(max_entries, POLICY_PLANE_COUNT << 16);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
-	__type(value, __u32);
+	__type(value, struct policy_class);
 } policy_ports SEC(".maps");
 
 struct {

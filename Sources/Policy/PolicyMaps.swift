@@ -80,15 +80,17 @@ public struct PolicyMaps {
   /// The same tables with all that a change concerns in two versions, which `versions` switches: what is written is not
   /// seen before it is published.
   ///
-  /// - Parameter base: words, headers, ports and names, of which there is one version: what they hold is not changed while
+  /// - Parameter base: words, headers and names, of which there is one version: what they hold is not changed while
   ///   anybody may read it.
   public init(
     _ base: PolicyMaps.Unversioned, _ versions: PolicyVersions, sets: any ArrayStorage<policy_set>,
+    ports: any ArrayStorage<policy_class>,
     identities: any MapStorage<ip_address, policy_class>, prefixes: any MapStorage<ip_prefix, policy_class>,
     tuples: any MapStorage<policy_tuple, policy_class>
   ) {
     self.init(
-      words: base.words, headers: base.headers, sets: VersionedArray(sets, versions), ports: base.ports,
+      words: base.words, headers: base.headers, sets: VersionedArray(sets, versions),
+      ports: VersionedArray(ports, versions),
       identities: VersionedMap(identities, versions), prefixes: VersionedMap(prefixes, versions, around: \.around),
       tuples: VersionedMap(tuples, versions), ruleNames: base.ruleNames)
     self.versions = versions.isAlone ? nil : versions
@@ -98,15 +100,14 @@ public struct PolicyMaps {
   public struct Unversioned {
     let words: any ArrayStorage<UInt64>
     let headers: any ArrayStorage<policy_header>
-    let ports: any ArrayStorage<UInt32>
     let ruleNames: any MapStorage<UInt32, rule_name>
 
     /// These tables.
     public init(
-      words: any ArrayStorage<UInt64>, headers: any ArrayStorage<policy_header>, ports: any ArrayStorage<UInt32>,
+      words: any ArrayStorage<UInt64>, headers: any ArrayStorage<policy_header>,
       ruleNames: any MapStorage<UInt32, rule_name>
     ) {
-      (self.words, self.headers, self.ports, self.ruleNames) = (words, headers, ports, ruleNames)
+      (self.words, self.headers, self.ruleNames) = (words, headers, ruleNames)
     }
   }
 }

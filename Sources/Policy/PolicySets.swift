@@ -38,6 +38,9 @@ final class PolicySets {
   private var freeSets: [UInt32]
   private var freeHeaders: [UInt32]
   private var retiredHeaders = GraceQueue<UInt32>()
+  /// Headers that what is published may still have, and how often anything had been published when they left.
+  private var leavingHeaders: [UInt32] = []
+  private var leavingPublication: Int?
   private var retiredSets = GraceQueue<UInt32>()
 
   /// The set that denies everything, for points for which there is no other.
@@ -118,7 +121,7 @@ final class PolicySets {
     failed.remove(number)
     // Somebody may still look up the set's number: its header stays until the grace period ends.
     entry.body?.release()
-    if entry.header != 0 { retiredHeaders.append(entry.header) }
+    retire(header: entry.header)
     retiredSets.append(number)
   }
 
@@ -207,8 +210,24 @@ final class PolicySets {
     failed.remove(number)
   }
 
+  /// A header that is in use no longer, once the change under way is published.
+  private func retire(header: UInt32) {
+    guard header != 0 else { return }
+    settleHeaders()
+    leavingHeaders.append(header)
+  }
+
+  /// Has those wait for the end of the grace period that are in use no longer.
+  private func settleHeaders() {
+    guard maps.versions == nil || maps.versions?.publications != leavingPublication else { return }
+    for header in leavingHeaders { retiredHeaders.append(header) }
+    leavingHeaders = []
+    leavingPublication = maps.versions?.publications
+  }
+
   /// A header from among those that wait, if there is no other: see ``WordStore``.
   private func retiredHeader() -> UInt32? {
+    settleHeaders()
     guard !retiredHeaders.isEmpty else { return nil }
     usleep(WordStore.shortWait)
     freeHeaders = retiredHeaders.removeAll()
@@ -220,7 +239,7 @@ final class PolicySets {
     // What the header refers to has to be seen by whoever sees the header.
     atomicMemoryFence(ordering: .sequentiallyConsistent)
     maps.sets.write([header], at: Int(number))
-    if entry.header != 0 { retiredHeaders.append(entry.header) }
+    retire(header: entry.header)
     entry.header = header
     report.changesVerdicts = true
   }
@@ -298,6 +317,7 @@ final class PolicySets {
 
   /// Recycles what nobody reads any more.
   func reclaim(now: ContinuousClock.Instant, after grace: Duration) {
+    settleHeaders()
     freeHeaders += retiredHeaders.expire(now: now, after: grace)
     let sets = retiredSets.expire(now: now, after: grace)
     for set in sets { maps.sets.write([0], at: Int(set)) }
@@ -307,7 +327,7 @@ final class PolicySets {
 
   /// Whether something waits for the end of its grace period, or failed.
   var isPending: Bool {
-    !retiredHeaders.isEmpty || !retiredSets.isEmpty || !failed.isEmpty
+    !leavingHeaders.isEmpty || !retiredHeaders.isEmpty || !retiredSets.isEmpty || !failed.isEmpty
       || entries.values.contains { $0.body?.hasResting ?? false }
   }
 

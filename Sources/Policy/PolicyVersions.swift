@@ -87,7 +87,7 @@ public protocol VersionPair {
 public final class VersionedArray<Pair: VersionPair & BitwiseCopyable>: ArrayStorage, VersionedTable {
   private let base: any ArrayStorage<Pair>
   private let versions: PolicyVersions
-  private var different: Set<Int> = []
+  private var different: [Range<Int>] = []
 
   /// `base`, by `versions`.
   public init(_ base: any ArrayStorage<Pair>, _ versions: PolicyVersions) {
@@ -109,18 +109,19 @@ public final class VersionedArray<Pair: VersionPair & BitwiseCopyable>: ArraySto
     guard !versions.isAlone, (try? versions.open()) != nil else {
       return base.write(values.map(Pair.init(both:)), at: offset)
     }
-    for (index, value) in values.enumerated() {
+    let pairs = values.enumerated().map { index, value in
       var pair = base.read(offset + index)
       pair[versions.next] = value
-      base.write([pair], at: offset + index)
-      different.insert(offset + index)
+      return pair
     }
+    base.write(pairs, at: offset)
+    different.append(offset..<offset + values.count)
   }
 
   func prepare() {}
 
   func settle() {
-    for index in different { base.write([Pair(both: base.read(index)[versions.current])], at: index) }
+    for run in different { base.write(run.map { Pair(both: base.read($0)[versions.current]) }, at: run.lowerBound) }
     different = []
   }
 }

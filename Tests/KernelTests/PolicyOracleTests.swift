@@ -64,10 +64,10 @@ private struct KernelJudge: ~Copyable {
       PolicyMaps.Unversioned(
         words: SharedArray(try MappedArray<UInt64>(object.mapDescriptor(named: "policy_words"))),
         headers: SharedArray(try MappedArray<policy_header>(object.mapDescriptor(named: "policy_headers"))),
-        ports: SharedArray(try MappedArray<UInt32>(object.mapDescriptor(named: "policy_ports"))),
         ruleNames: SharedMap(try HashMap<UInt32, rule_name>(name: "rule_names", capacity: 1 << 12))),
       PolicyVersions(nil),
       sets: SharedArray(try MappedArray<policy_set>(object.mapDescriptor(named: "policy_sets"))),
+      ports: SharedArray(try MappedArray<policy_class>(object.mapDescriptor(named: "policy_ports"))),
       identities: SharedMap(try HashMap<ip_address, policy_class>(object.mapDescriptor(named: "identities"))),
       prefixes: SharedMap(try LPMTrieMap<ip_prefix, policy_class>(object.mapDescriptor(named: "policy_prefixes"))),
       tuples: SharedMap(try HashMap<policy_tuple, policy_class>(object.mapDescriptor(named: "policy_tuples"))))

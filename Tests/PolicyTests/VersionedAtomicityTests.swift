@@ -19,6 +19,7 @@ import Testing
     init(_ log: WriteLog) {
       let plain = PolicyMaps.inMemory(.small)
       let sets = MemoryArray<policy_set>(count: plain.sets.count)
+      let ports = MemoryArray<policy_class>(count: PolicyMaps.portCount)
       let identities = MemoryMap<ip_address, policy_class>(name: "identities", capacity: 1 << 12)
       let prefixes = MemoryMap<ip_prefix, policy_class>(.lpmTrie, name: "policy_prefixes", capacity: 1 << 12)
       let tuples = MemoryMap<policy_tuple, policy_class>(name: "policy_tuples", capacity: 1 << 12)
@@ -26,11 +27,13 @@ import Testing
       let watched = plain.watched(by: log)
       written = PolicyMaps(
         PolicyMaps.Unversioned(
-          words: watched.words, headers: watched.headers, ports: watched.ports, ruleNames: watched.ruleNames),
-        versions, sets: WatchedArray(sets, log), identities: WatchedMap(identities, log),
+          words: watched.words, headers: watched.headers, ruleNames: watched.ruleNames),
+        versions, sets: WatchedArray(sets, log),
+        ports: WatchedArray(ports, log, stride: 4096), identities: WatchedMap(identities, log),
         prefixes: WatchedMap(prefixes, log), tuples: WatchedMap(tuples, log))
       seen = PolicyMaps(
-        words: plain.words, headers: plain.headers, sets: SeenArray(sets, version), ports: plain.ports,
+        words: plain.words, headers: plain.headers, sets: SeenArray(sets, version),
+        ports: SeenArray(ports, version),
         identities: SeenMap(identities, version), prefixes: SeenMap(prefixes, version),
         tuples: SeenMap(tuples, version), ruleNames: plain.ruleNames)
     }

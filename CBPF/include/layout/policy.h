@@ -107,8 +107,8 @@ struct endpoint_policies {
  */
 
 /*
- * Map `policy_ports`: array of __u32, memory-mapped: the class of a protocol and port. Index: plane << 16 | port in
- * host order, or for ICMP type << 8 | code, or for other protocols the protocol's number.
+ * Map `policy_ports`: array of struct policy_class, memory-mapped: the class of a protocol and port. Index: plane << 16
+ * | port in host order, or for ICMP type << 8 | code, or for other protocols the protocol's number.
  */
 enum policy_plane {
 	POLICY_PLANE_TCP = 0,

@@ -11,7 +11,7 @@ public final class DatapathPolicyMaps: Sendable {
   /// Which of two versions counts.
   let version: SharedArray<MappedArray<UInt32>>
   let sets: SharedArray<MappedArray<policy_set>>
-  let ports: SharedArray<MappedArray<UInt32>>
+  let ports: SharedArray<MappedArray<policy_class>>
   let identities: SharedMap<HashMap<ip_address, policy_class>>
   let prefixes: SharedMap<LPMTrieMap<ip_prefix, policy_class>>
   let tuples: SharedMap<HashMap<policy_tuple, policy_class>>

@@ -27,8 +27,9 @@ extension NodePolicyMaps {
     self.init(
       versions: versions,
       sets: PolicyMaps(
-        PolicyMaps.Unversioned(words: maps.words, headers: maps.headers, ports: maps.ports, ruleNames: maps.ruleNames),
-        versions, sets: maps.sets, identities: maps.identities, prefixes: maps.prefixes, tuples: maps.tuples),
+        PolicyMaps.Unversioned(words: maps.words, headers: maps.headers, ruleNames: maps.ruleNames),
+        versions, sets: maps.sets, ports: maps.ports, identities: maps.identities, prefixes: maps.prefixes,
+        tuples: maps.tuples),
       endpointPolicies: VersionedArray(maps.endpointPolicies, versions),
       hostEndpoints: VersionedMap(maps.hostEndpoints, versions), failsafes: maps.failsafes,
       allowedSources: maps.allowedSources, blockedPrefixes: maps.blockedPrefixes)

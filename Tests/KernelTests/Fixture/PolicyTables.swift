@@ -43,7 +43,7 @@ final class PolicyTables: Sendable {
   private let words: MappedArray<UInt64>
   private let headers: MappedArray<policy_header>
   private let sets: MappedArray<policy_set>
-  private let ports: MappedArray<UInt32>
+  private let ports: MappedArray<policy_class>
   private let endpoints: MappedArray<endpoint_policies>
   private let identities: HashMap<ip_address, policy_class>
   private let prefixes: LPMTrieMap<ip_prefix, policy_class>
@@ -79,7 +79,7 @@ final class PolicyTables: Sendable {
   /// Makes it as if nothing but the open set had been written, and both pods had that.
   func reset() throws {
     used.withLock { used in
-      for port in used.ports { ports.write([0], at: port) }
+      for port in used.ports { ports.write([policy_class(both: 0)], at: port) }
       used = (1, 1, 1, [])
     }
     try identities.removeAll()
@@ -164,7 +164,7 @@ extension PolicyTables {
   func classify(_ plane: policy_plane, _ value: UInt16, as number: UInt32) {
     let index = Int(plane.rawValue) << 16 | Int(value)
     used.withLock { $0.ports.append(index) }
-    ports.write([number], at: index)
+    ports.write([policy_class(both: number)], at: index)
   }
 }
 
