@@ -16,32 +16,38 @@ static __always_inline int schedule_expiry(struct flow_expiry *expiry)
 	return bpf_map_push_elem(&expiries, expiry, 0) ? -1 : 0;
 }
 
-/* Whether a flow has nobody any more: both halves have been idle, or a pod at its end has gone. */
-static __always_inline bool is_over(const struct flow_tuple *tuple, const struct flow *flow,
-				    const struct flow_tuple *partner, const struct flow *other)
+/* Whether pods have come or gone since the flow was last looked at here, and none of its packets has found out. */
+static __always_inline bool must_look_for_pods(const struct flow_expiry *expiry, const struct flow *flow,
+					       __u32 generation)
 {
-	if (is_idle(tuple, flow) && (!other || is_idle(partner, other)))
-		return true;
-	return is_outdated(flow) && has_lost_an_end(flow, other);
+	return flow->policy_generation != generation && expiry->policy_generation != generation;
 }
 
-/* Ends both halves of a flow that is over, else puts it at the queue's end. */
+/* Ends both halves of a flow that has been idle in both, or that has lost a pod; else puts it at the queue's end. */
 static __always_inline void expire_or_wait(struct flow_expiry *expiry)
 {
 	struct flow *flow = find_confirmed(&expiry->opener), *reply;
+	struct settings *current = current_settings();
+	__u32 generation = current ? current->policy_generation : 0;
 	struct flow_tuple partner;
+	bool is_over;
 
 	if (!flow || flow->created != expiry->created)
 		return;
 	/* One side's word is enough: each half that is not looked at spares memory that the processor has not at hand.
 	 */
-	if (!is_idle(&expiry->opener, flow) && !is_outdated(flow)) {
+	if (!is_idle(&expiry->opener, flow) && !must_look_for_pods(expiry, flow, generation)) {
 		schedule_expiry(expiry);
 		return;
 	}
 	partner = partner_tuple(&expiry->opener, flow);
 	reply = find_confirmed(&partner);
-	if (!is_over(&expiry->opener, flow, &partner, reply)) {
+	is_over = is_idle(&expiry->opener, flow) && (!reply || is_idle(&partner, reply));
+	if (!is_over && must_look_for_pods(expiry, flow, generation)) {
+		expiry->policy_generation = generation;
+		is_over = has_lost_an_end(flow, reply);
+	}
+	if (!is_over) {
 		schedule_expiry(expiry);
 		return;
 	}

@@ -23,7 +23,7 @@ _Static_assert(sizeof(struct stream_peer) == 48, "stream_peer");
 _Static_assert(sizeof(struct flow_tuple) == 40, "flow_tuple");
 _Static_assert(sizeof(struct flow) == 160, "flow");
 _Static_assert(sizeof(struct confirmed_flow) == 160, "confirmed_flow");
-_Static_assert(sizeof(struct flow_expiry) == 56, "flow_expiry");
+_Static_assert(sizeof(struct flow_expiry) == 64, "flow_expiry");
 _Static_assert(sizeof(struct endpoint_policy) == 8, "endpoint_policy");
 _Static_assert(sizeof(struct policy_header) == 120, "policy_header");
 _Static_assert(sizeof(struct policy_class) == 8, "policy_class");

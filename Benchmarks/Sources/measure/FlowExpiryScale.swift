@@ -78,6 +78,8 @@ struct FlowExpiryScale {
     let tick = try KernelTick.shared()
     let now = ticks(tick)
     let expiries = try QueueMap<flow_expiry>(pinned: "\(pins.root)/maps/expiries")
+    // They go on, so the policies of now have judged them.
+    let generation = try maps.settings.get(0)?.policy_generation ?? 0
     // The measured connection's turn would come first, and later than those that now follow it.
     while try expiries.pop() != nil {}
     for index in 0..<(flows - 64) {  // room for the connection that is measured
@@ -90,9 +92,11 @@ struct FlowExpiryScale {
       (value.flow.source_port, value.flow.destination_port) = (1, 2)
       value.flow.state = UInt8(FLOW_ESTABLISHED.rawValue)
       (value.flow.last_seen, value.flow.created) = (now, now)
+      value.flow.policy_generation = generation
       try maps.flows.set(key, value)
       let turn = Double(index) / Double(flows) * period * 1e9 / Double(tick.nanoseconds)
-      let expiry = flow_expiry(opener: key, created: now, due: now + UInt64(turn))
+      let expiry = flow_expiry(
+        opener: key, created: now, due: now + UInt64(turn), policy_generation: 0, reserved: 0)
       (key.source, key.destination) = (key.destination, key.source)
       (key.source_port, key.destination_port) = (2, 1)
       (value.flow.source, value.flow.destination) = (key.source, key.destination)

@@ -102,8 +102,10 @@ struct confirmed_flow {
 /* Map `expiries`: queue. When to look at a confirmed flow again, the next first: all wait for the same time. */
 struct flow_expiry {
 	struct flow_tuple opener;
-	__u64 created; /* as in the flow; another one under the same tuple has an entry of its own */
-	__u64 due;     /* in ticks */
+	__u64 created;		 /* as in the flow; another one under the same tuple has an entry of its own */
+	__u64 due;		 /* in ticks */
+	__u32 policy_generation; /* in which the pods at its ends were last looked for; 0: not yet */
+	__u32 reserved;
 };
 
 /* Map `fragments`: least-recently-used hash. One datagram that arrives in pieces. */
