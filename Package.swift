@@ -100,7 +100,11 @@ let package = Package(
       name: "ClusterTests",
       dependencies: ["DataPlane", "Kubernetes", "Model", "Networking", "BPF", "BPFTesting"]),
     .testTarget(name: "AgentTests", dependencies: ["martlet", "BPFTesting"]),
-    .testTarget(name: "LoadTests", dependencies: ["DataPlane", "Model", "Networking", "BPF", "BPFTesting", "CBPF"]),
+    .testTarget(
+      name: "LoadTests",
+      dependencies: [
+        "DataPlane", "Policy", "PolicyTesting", "Model", "Networking", "BPF", "BPFTesting", "CBPF",
+      ]),
     .testTarget(
       name: "KernelTests",
       dependencies: [

@@ -23,19 +23,10 @@ static __always_inline void describe_flow(struct policy_subject *subject, const 
 	subject->known = 0;
 }
 
-/* What a pod may send to its own node beyond its egress policy. */
-static __always_inline bool is_workload_dropped(void)
+/* What a pod may send to its own node beyond its egress policy: enum workload_to_host. */
+static __always_inline __u32 workload_to_host(const struct policy_subject *subject)
 {
-	struct settings *current = current_settings();
-
-	return !current || current->workload_to_host == WORKLOAD_TO_HOST_DROP;
-}
-
-static __always_inline bool is_workload_accepted(void)
-{
-	struct settings *current = current_settings();
-
-	return current && current->workload_to_host == WORKLOAD_TO_HOST_ACCEPT;
+	return subject->version >> POLICY_VERSION_WORKLOAD_TO_HOST_SHIFT;
 }
 
 /* A flow that the pod in slot `source` opens: by its own policy and, if it is for the host, by what that takes of pods.
@@ -45,17 +36,23 @@ static __always_inline int judge_pod_flow(struct policy_scratch *scratch, struct
 	int result = judge_egress(&scratch->subject, source);
 
 	flow->egress_rule = scratch->subject.rule;
-	if (result != ADMITTED || !(flow->flags & FLOW_TO_HOST) || is_workload_accepted())
+	if (result != ADMITTED || !(flow->flags & FLOW_TO_HOST))
 		return result;
-	return is_workload_dropped() ? COUNTER_DROP_WORKLOAD_TO_HOST : judge_entry(scratch, flow);
+	switch (workload_to_host(&scratch->subject)) {
+	case WORKLOAD_TO_HOST_ACCEPT:
+		return ADMITTED;
+	case WORKLOAD_TO_HOST_JUDGE:
+		return judge_entry(scratch, flow);
+	default:
+		return COUNTER_DROP_WORKLOAD_TO_HOST;
+	}
 }
 
 /*
- * To be called after admit_before_nat(), and by the same version of the policies. Judges the flow whose opener's half
- * is `flow`, opened by the pod in slot `source`, or 0. A pod that talks to itself, and a host that talks to its own
- * pods, are nobody else's business.
+ * Judges the flow whose opener's half is `flow`, opened by the pod in slot `source`, or 0. A pod that talks to itself,
+ * and a host that talks to its own pods, are nobody else's business.
  */
-__noinline int admit_flow(const struct flow_tuple *opener, struct flow *flow, __u32 source)
+__noinline int judge_flow(const struct flow_tuple *opener, struct flow *flow, __u32 source)
 {
 	struct policy_scratch *scratch = current_policy_scratch();
 	int result = ADMITTED;
@@ -63,6 +60,7 @@ __noinline int admit_flow(const struct flow_tuple *opener, struct flow *flow, __
 	if (!opener || !flow || !scratch)
 		return COUNTER_DROP_POLICY_INGRESS;
 	flow->egress_rule = flow->ingress_rule = 0;
+	flow->policy_version = scratch->subject.version;
 	describe_flow(&scratch->subject, opener, flow);
 	if ((source && source == flow->endpoint) || (flow->endpoint && flow->flags & FLOW_FROM_HOST))
 		return ADMITTED;
@@ -77,47 +75,27 @@ __noinline int admit_flow(const struct flow_tuple *opener, struct flow *flow, __
 	return result == ADMITTED ? judge_exit(scratch, flow) : result;
 }
 
-/*
- * Judges a flow that has been admitted so far by the interface that it turns out to leave by. What is denied is
- * forgotten.
- */
-__noinline int admit_exit(const struct flow_tuple *opener, struct flow *flow, __u32 interface)
-{
-	struct policy_scratch *scratch = current_policy_scratch();
-	int result;
-
-	if (!opener || !flow || !scratch)
-		return COUNTER_DROP_HOST_POLICY;
-	if (!(flow->flags & FLOW_OPENER) || flow->exit_ifindex)
-		return ADMITTED;
-	flow->exit_ifindex = interface;
-	scratch->subject.version = current_policy_version();
-	describe_flow(&scratch->subject, opener, flow);
-	result = judge_exit(scratch, flow);
-	if (result != ADMITTED)
-		remove_flow(opener, flow);
-	return result;
-}
-
-/* Whether the flow came in by a policy that judges each packet by itself, which leaves nothing to ask of the host. */
-static __always_inline bool is_admitted_untracked(struct policy_scratch *scratch, const struct flow *flow)
+/* What is asked of each packet before connections are tracked, of one that comes in from the network. */
+static __always_inline int judge_entry_untracked(struct policy_scratch *scratch, const struct flow *flow, bool of_host)
 {
 	struct settings *current = current_settings();
 
-	if (!current || !(current->untracked & UNTRACKED_INGRESS) || flow->input_ifindex != INPUT_NETWORK ||
-	    flow->entry_ifindex == current->tunnel_ifindex)
-		return false;
-	return judge_untracked(scratch, flow->entry_ifindex, false, false) == POLICY_ALLOW;
+	if (!current || !(scratch->subject.version & UNTRACKED_INGRESS << POLICY_VERSION_UNTRACKED_SHIFT) ||
+	    flow->input_ifindex != INPUT_NETWORK || flow->entry_ifindex == current->tunnel_ifindex)
+		return 0;
+	return judge_untracked(scratch, flow->entry_ifindex, false, of_host);
 }
 
 /*
- * What the host says of a flow before its service is looked up: as admit_flow(). Where it allows the flow outright,
- * here or before connections are tracked, no other policy of the host is asked.
+ * What the host says of a flow before its service is looked up. Where it allows the flow outright, here or before
+ * connections are tracked, no other policy of the host is asked. Each packet has been judged before tracking already,
+ * but perhaps by the policies before these.
  */
-__noinline int admit_before_nat(const struct flow_tuple *opener, struct flow *flow)
+__noinline int judge_before_nat(const struct flow_tuple *opener, struct flow *flow)
 {
 	struct policy_scratch *scratch = current_policy_scratch();
 	struct policy_subject *subject;
+	bool of_host;
 	int action;
 
 	if (!opener || !flow || !scratch)
@@ -129,18 +107,46 @@ __noinline int admit_before_nat(const struct flow_tuple *opener, struct flow *fl
 		return ADMITTED;
 	describe_flow(subject, opener, flow);
 	subject->tuple = *opener;
-	if (is_admitted_untracked(scratch, flow)) {
-		flow->flags |= FLOW_HOST_ADMITTED;
-		return ADMITTED;
+	of_host = find_address(&opener->destination).kind == ADDRESS_THIS_NODE;
+	action = judge_entry_untracked(scratch, flow, of_host);
+	if (!action) {
+		if (!read_host_endpoint(flow->entry_ifindex) || !scratch->host.before_nat)
+			return ADMITTED;
+		if (of_host && is_failsafe(subject, false, false))
+			return ADMITTED;
+		action = judge(subject, scratch->host.before_nat);
 	}
-	if (!read_host_endpoint(flow->entry_ifindex) || !scratch->host.before_nat)
-		return ADMITTED;
-	if (find_address(&opener->destination).kind == ADDRESS_THIS_NODE && is_failsafe(subject, false, false))
-		return ADMITTED;
-	action = judge(subject, scratch->host.before_nat);
 	if (action == POLICY_ALLOW)
 		flow->flags |= FLOW_HOST_ADMITTED;
 	return action ? admission(action, COUNTER_DROP_HOST_POLICY) : ADMITTED;
+}
+
+/* As judge_before_nat(), by policies that were not changed meanwhile. */
+static __always_inline int admit_before_nat(const struct flow_tuple *opener, struct flow *flow)
+{
+	struct policy_scratch *scratch = current_policy_scratch();
+	int result = judge_before_nat(opener, flow);
+
+	return scratch && is_overtaken(&scratch->subject) ? judge_before_nat(opener, flow) : result;
+}
+
+static __always_inline int judge_wholly(const struct flow_tuple *opener, struct flow *flow, __u32 source)
+{
+	int result = judge_before_nat(opener, flow);
+
+	return result == ADMITTED ? judge_flow(opener, flow, source) : result;
+}
+
+/*
+ * To be called after admit_before_nat(). As judge_flow(), by the same policies as there; if they have been changed
+ * meanwhile, by the new ones altogether.
+ */
+static __always_inline int admit_flow(const struct flow_tuple *opener, struct flow *flow, __u32 source)
+{
+	struct policy_scratch *scratch = current_policy_scratch();
+	int result = judge_flow(opener, flow, source);
+
+	return scratch && is_overtaken(&scratch->subject) ? judge_wholly(opener, flow, source) : result;
 }
 
 /* Records in both halves what the flow is judged by from now on. */
@@ -151,11 +157,18 @@ static __always_inline void stamp_verdict(struct flow *reply, struct flow *opene
 	opener->policy_generation = reply->policy_generation = generation;
 }
 
-static __always_inline int admit_again(const struct flow_tuple *opener, struct flow *flow, __u32 source)
+/* Judges a flow altogether, by policies that were not changed meanwhile. */
+static __always_inline int admit_again(const struct policy_scratch *scratch, const struct flow_tuple *opener,
+				       struct flow *flow, __u32 source)
 {
-	int result = admit_before_nat(opener, flow);
+	int result = ADMITTED, i;
 
-	return result == ADMITTED ? admit_flow(opener, flow, source) : result;
+	for (i = 0; i < 2; i++) {
+		result = judge_wholly(opener, flow, source);
+		if (!is_overtaken(&scratch->subject))
+			break;
+	}
+	return result;
 }
 
 /*
@@ -182,8 +195,8 @@ __noinline int judge_again(const struct flow_tuple *tuple, struct flow *flow)
 	other = find_flow(partner);
 	if (!other || (is_idle(tuple, flow) && is_idle(partner, other)))
 		return ADMITTED;
-	result = flow->flags & FLOW_OPENER ? admit_again(tuple, flow, other->endpoint)
-					   : admit_again(partner, other, flow->endpoint);
+	result = flow->flags & FLOW_OPENER ? admit_again(scratch, tuple, flow, other->endpoint)
+					   : admit_again(scratch, partner, other, flow->endpoint);
 	if (result != ADMITTED)
 		remove_flow(tuple, flow);
 	else if (flow->flags & FLOW_OPENER)
@@ -191,6 +204,46 @@ __noinline int judge_again(const struct flow_tuple *tuple, struct flow *flow)
 	else
 		stamp_verdict(flow, other, generation);
 	return result;
+}
+
+/* The policies have changed since the flow was admitted. */
+#define OVERTAKEN 0x10000
+
+/* As admit_exit(), or OVERTAKEN. */
+__noinline int judge_at_exit(const struct flow_tuple *opener, struct flow *flow, __u32 interface)
+{
+	struct policy_scratch *scratch = current_policy_scratch();
+	struct policy_subject *subject;
+	int result;
+
+	if (!opener || !flow || !scratch)
+		return COUNTER_DROP_HOST_POLICY;
+	if (!(flow->flags & FLOW_OPENER) || flow->exit_ifindex)
+		return ADMITTED;
+	flow->exit_ifindex = interface;
+	subject = &scratch->subject;
+	subject->version = current_policy_version();
+	describe_flow(subject, opener, flow);
+	result = judge_exit(scratch, flow);
+	if (flow->policy_version != (__u8)subject->version || is_overtaken(subject)) {
+		/* As if it had been found at its next packet. */
+		flow->policy_generation--;
+		return OVERTAKEN;
+	}
+	if (result != ADMITTED)
+		remove_flow(opener, flow);
+	return result;
+}
+
+/*
+ * Judges a flow that has been admitted so far by the interface that it turns out to leave by; altogether, if the
+ * policies have changed since. What is denied is forgotten.
+ */
+static __always_inline int admit_exit(const struct flow_tuple *opener, struct flow *flow, __u32 interface)
+{
+	int result = judge_at_exit(opener, flow, interface);
+
+	return result == OVERTAKEN ? judge_again(opener, flow) : result;
 }
 
 #endif

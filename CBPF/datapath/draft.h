@@ -22,6 +22,7 @@ struct draft {
 	struct service_choice choice; /* of a backend */
 	struct flow_tuple reply;      /* key of the half that is entered */
 	struct quotation quotation;
+	struct bpf_fib_lookup route; /* to the next hop */
 };
 
 struct {

@@ -4,6 +4,7 @@
 #define MARTLET_FORWARD_H
 
 #include "admission.h"
+#include "draft.h"
 #include "flow.h"
 #include "forward_errors.h"
 #include "rewrite.h"
@@ -40,6 +41,7 @@ static __always_inline int write_link_addresses(struct __sk_buff *skb, const str
 static __always_inline void fill_route_query(struct bpf_fib_lookup *query, const struct __sk_buff *skb,
 					     const struct packet *packet, const struct flow *flow)
 {
+	*query = (struct bpf_fib_lookup){};
 	query->ifindex = skb->ifindex;
 	query->l4_protocol = packet->tuple.protocol;
 	query->sport = flow->source_port;
@@ -68,28 +70,33 @@ static __always_inline void cache_next_hop(struct flow *flow, const struct bpf_f
 /* Asks the kernel for the next hop, caches it in the flow, and sends this packet by the kernel's neighbour code. */
 __noinline int route_flow(struct __sk_buff *skb, const struct packet *packet, struct flow *flow, __u32 hook)
 {
-	struct bpf_fib_lookup route = {};
+	struct draft *draft = current_draft();
 	struct bpf_redir_neigh hop = {};
+	struct bpf_fib_lookup *route;
+	__u32 here = skb->ifindex;
 	long result;
 	int denied;
 
-	if (!packet || !flow)
+	if (!packet || !flow || !draft)
 		return drop(skb, COUNTER_DROP_NO_ROUTE);
-	fill_route_query(&route, skb, packet, flow);
-	result = bpf_fib_lookup(skb, &route, sizeof(route), 0);
-	denied = admit_exit(&packet->tuple, flow, result < 0 ? skb->ifindex : route.ifindex);
+	route = &draft->route;
+	fill_route_query(route, skb, packet, flow);
+	result = bpf_fib_lookup(skb, route, sizeof(*route), 0);
+	if (result < 0)
+		route->ifindex = here;
+	denied = admit_exit(&packet->tuple, flow, route->ifindex);
 	if (denied != ADMITTED)
 		return end_denied(skb, packet, denied, hook);
 	switch (result) {
 	case BPF_FIB_LKUP_RET_SUCCESS:
-		cache_next_hop(flow, &route);
+		cache_next_hop(flow, route);
 		break;
 	case BPF_FIB_LKUP_RET_NO_NEIGH:
 		break;
 	case BPF_FIB_LKUP_RET_FRAG_NEEDED:
 		if (may_fragment(skb, packet))
 			break;
-		return reply_too_big(skb, packet, route.mtu_result, hook);
+		return reply_too_big(skb, packet, route->mtu_result, hook);
 	case BPF_FIB_LKUP_RET_BLACKHOLE:
 	case BPF_FIB_LKUP_RET_UNREACHABLE:
 	case BPF_FIB_LKUP_RET_PROHIBIT:
@@ -109,11 +116,11 @@ __noinline int route_flow(struct __sk_buff *skb, const struct packet *packet, st
 	 * known would be sent to that route's (neigh_update() in net/core/neighbour.c): have the right one looked up.
 	 */
 	if (from_stack(hook))
-		return bpf_redirect_neigh(route.ifindex, NULL, 0, 0);
+		return bpf_redirect_neigh(route->ifindex, NULL, 0, 0);
 	hop.nh_family = packet->family == 4 ? AF_INET : AF_INET6;
 	/* Where the route has a gateway, the lookup has put its address in place of the destination's. */
-	__builtin_memcpy(hop.ipv6_nh, route.ipv6_dst, 16);
-	return bpf_redirect_neigh(route.ifindex, &hop, sizeof(hop), 0);
+	__builtin_memcpy(hop.ipv6_nh, route->ipv6_dst, 16);
+	return bpf_redirect_neigh(route->ifindex, &hop, sizeof(hop), 0);
 }
 
 static __always_inline int forward_to_net(struct __sk_buff *skb, const struct packet *packet, struct flow *flow,

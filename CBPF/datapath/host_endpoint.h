@@ -50,7 +50,7 @@ static __always_inline bool is_host_endpoint(__u32 key)
 {
 	struct host_endpoints *found = bpf_map_lookup_elem(&host_endpoints, &key);
 
-	return found && found->version[current_policy_version()].present;
+	return found && found->version[current_policy_version() & (POLICY_VERSIONS - 1)].present;
 }
 
 /* Whether the host has an endpoint at the interface. */

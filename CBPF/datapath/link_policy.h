@@ -43,9 +43,9 @@ static __always_inline int judge_on_pod_link(struct __sk_buff *skb, const struct
 		      sending_pod(skb, packet, find_address(&source)) != *slot))
 		return COUNTER_DROP_SOURCE_ADDRESS;
 	result = judge_egress(&scratch->subject, *slot);
-	if (result != ADMITTED || is_workload_accepted())
+	if (result != ADMITTED || workload_to_host(&scratch->subject) == WORKLOAD_TO_HOST_ACCEPT)
 		return result;
-	if (is_workload_dropped())
+	if (workload_to_host(&scratch->subject) == WORKLOAD_TO_HOST_DROP)
 		return COUNTER_DROP_WORKLOAD_TO_HOST;
 	return read_host_endpoint(interface) ? judge_normal(&scratch->subject, scratch->host.ingress, false) : ADMITTED;
 }
@@ -61,18 +61,26 @@ static __always_inline int judge_on_network_link(const struct __sk_buff *skb, co
 	return judge_normal(&scratch->subject, egress ? scratch->host.egress : scratch->host.ingress, egress);
 }
 
-/* Judges a packet that stays on the link by itself, and leaves it to the stack; or the verdict. */
-__noinline int pass_on_link(struct __sk_buff *skb, const struct packet *packet, __u32 hook)
+/* What is said of a packet that stays on the link, by itself. */
+__noinline int judge_on_link(struct __sk_buff *skb, const struct packet *packet, __u32 hook)
 {
 	struct policy_scratch *scratch = current_policy_scratch();
-	int result;
 
 	if (!packet || !scratch)
-		return drop(skb, COUNTER_DROP_POLICY_EGRESS);
+		return COUNTER_DROP_POLICY_EGRESS;
 	describe_packet(&scratch->subject, packet);
-	result = hook == HOOK_FROM_POD ? judge_on_pod_link(skb, packet, scratch)
-				       : judge_on_network_link(skb, packet, scratch, hook);
-	/* Nobody answers what was sent to all. */
+	return hook == HOOK_FROM_POD ? judge_on_pod_link(skb, packet, scratch)
+				     : judge_on_network_link(skb, packet, scratch, hook);
+}
+
+/* Leaves a packet that stays on the link to the stack; or the verdict. Nobody answers what was sent to all. */
+static __always_inline int pass_on_link(struct __sk_buff *skb, const struct packet *packet, enum hook hook)
+{
+	struct policy_scratch *scratch = current_policy_scratch();
+	int result = judge_on_link(skb, packet, hook);
+
+	if (scratch && is_overtaken(&scratch->subject))
+		result = judge_on_link(skb, packet, hook);
 	return result == ADMITTED ? to_stack(skb) : drop(skb, result < 0 ? -result : result);
 }
 

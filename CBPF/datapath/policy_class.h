@@ -13,13 +13,19 @@
 struct policy_subject {
 	struct flow_tuple tuple; /* the sender's own source, and the destination after a service's has been replaced */
 	__u32 classes[POLICY_DIMENSION_COUNT];
-	__u32 known;  /* bits 1 << enum policy_dimension: classes that have been looked up */
-	__u32 rule;   /* id of the rule that decided last, 0: none */
-	__u16 icmp;   /* type << 8 | code */
-	__u8 family;  /* 4 or 6 */
-	__u8 version; /* of the policies that judge it */
-	__u8 reserved[4];
+	__u32 known;   /* bits 1 << enum policy_dimension: classes that have been looked up */
+	__u32 rule;    /* id of the rule that decided last, 0: none */
+	__u32 version; /* current_policy_version(), by which all of it is judged */
+	__u16 icmp;    /* type << 8 | code */
+	__u8 family;   /* 4 or 6 */
+	__u8 reserved;
 };
+
+/* Whether the policies have changed since the subject's version was read, so that what it was judged by may be none. */
+static __always_inline bool is_overtaken(const struct policy_subject *subject)
+{
+	return current_policy_version() != subject->version;
+}
 
 static __always_inline struct policy_class *find_identity(const struct ip_address *address)
 {

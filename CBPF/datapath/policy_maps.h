@@ -75,12 +75,12 @@ struct {
 	__type(value, __u32);
 } policy_version SEC(".maps");
 
-/* The version that counts: read once for whatever is judged together. */
+/* The map's word, of which the lowest bit is the version that counts: read once for whatever is judged together. */
 static __always_inline __u32 current_policy_version(void)
 {
 	__u32 zero = 0, *version = bpf_map_lookup_elem(&policy_version, &zero);
 
-	return version ? *(volatile __u32 *)version & (POLICY_VERSIONS - 1) : 0;
+	return version ? *(volatile __u32 *)version : 0;
 }
 
 #endif

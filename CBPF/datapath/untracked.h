@@ -14,12 +14,11 @@
 /* Which of it is asked at this hook: bits of enum untracked_stage. */
 static __always_inline __u32 untracked_stages(enum hook hook)
 {
-	struct settings *current = current_settings();
 	__u32 own = hook == HOOK_FROM_NET ? UNTRACKED_BLOCKED | UNTRACKED_INGRESS
 		    : hook == HOOK_TO_NET ? UNTRACKED_EGRESS
 					  : 0;
 
-	return own && current ? current->untracked & own : 0;
+	return own ? current_policy_version() >> POLICY_VERSION_UNTRACKED_SHIFT & own : 0;
 }
 
 /* The packet as it is on the wire. */
@@ -46,8 +45,8 @@ static __always_inline bool is_of_host(const struct __sk_buff *skb, const struct
 __noinline int pass_untracked(struct __sk_buff *skb, const struct packet *packet, __u32 hook, __u32 stages)
 {
 	struct policy_scratch *scratch = current_policy_scratch();
+	int action = 0, i;
 	bool of_host;
-	int action;
 
 	if (!packet || !scratch || is_on_loopback(skb))
 		return VERDICT_PROCEED;
@@ -55,9 +54,13 @@ __noinline int pass_untracked(struct __sk_buff *skb, const struct packet *packet
 		return drop(skb, COUNTER_DROP_BLOCKED);
 	if (!(stages & ~UNTRACKED_BLOCKED) || packet->fragment == FRAGMENT_LATER)
 		return VERDICT_PROCEED;
-	describe_packet(&scratch->subject, packet);
 	of_host = is_of_host(skb, packet, hook);
-	action = judge_untracked(scratch, skb->ifindex, from_stack(hook), of_host);
+	for (i = 0; i < 2; i++) {
+		describe_packet(&scratch->subject, packet);
+		action = judge_untracked(scratch, skb->ifindex, from_stack(hook), of_host);
+		if (!is_overtaken(&scratch->subject))
+			break;
+	}
 	if (!action)
 		return VERDICT_PROCEED;
 	if (action == POLICY_ALLOW)

@@ -119,6 +119,9 @@ SEC("xdp") int from_wire(struct xdp_md *context)
 		return drop_on_wire(context, COUNTER_DROP_BLOCKED);
 	of_host = find_address(&scratch->subject.tuple.destination).kind == ADDRESS_THIS_NODE;
 	action = judge_untracked(scratch, context->ingress_ifindex, false, of_host);
+	/* The tc hook says so as well. */
+	if (is_overtaken(&scratch->subject))
+		return XDP_PASS;
 	/* Who is to be told is told by the tc hook. */
 	return action == POLICY_DENY ? drop_on_wire(context, COUNTER_DROP_HOST_POLICY) : XDP_PASS;
 }

@@ -253,7 +253,7 @@ public final class BPFDataPlane: DataPlane {
 
   /// Where packets are dropped before connections are tracked, it is as early as there is a hook.
   private func updateWire() -> [DataPlaneProblem] {
-    let isNeeded = settings.untracked & (UNTRACKED_BLOCKED.rawValue | UNTRACKED_INGRESS.rawValue) != 0
+    let isNeeded = policy.untrackedStages & (UNTRACKED_BLOCKED.rawValue | UNTRACKED_INGRESS.rawValue) != 0
     do throws(BPFError) {
       try attachments.attachWire(to: isNeeded ? network : [])
       return []
@@ -376,8 +376,6 @@ public final class BPFDataPlane: DataPlane {
 
   private func updateSettings() -> [DataPlaneProblem] {
     cluster.describeNode(in: &settings, usesOverlay: options.usesOverlay)
-    settings.workload_to_host = policy.workloadToHost.rawValue
-    settings.untracked = policy.untrackedStages
     settings.workload_tunnels = options.configuration.allowsWorkloadTunnels ? 1 : 0
     return reporting("settings") { try maps.settings.set(0, settings) }
   }

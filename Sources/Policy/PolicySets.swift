@@ -17,7 +17,7 @@ final class PolicySets {
     /// The tiers that ``body`` has been laid out for.
     var tiers: [String] = []
     /// When ``body`` was last changed: how often anything had been published by then.
-    var publication: Int?
+    var publication: UInt32?
     /// Whether a class that matters to the set could not be stored.
     var isBlocked = false
 
@@ -40,7 +40,7 @@ final class PolicySets {
   private var retiredHeaders = GraceQueue<UInt32>()
   /// Headers that what is published may still have, and how often anything had been published when they left.
   private var leavingHeaders: [UInt32] = []
-  private var leavingPublication: Int?
+  private var leavingPublication: UInt32?
   private var retiredSets = GraceQueue<UInt32>()
 
   /// The set that denies everything, for points for which there is no other.

@@ -14,19 +14,26 @@ import CBPF
 /// the tables what was before the change, or what is after it.
 ///
 /// Between changes both versions are the same: what a change has made different is made equal when the next one begins,
-/// or by ``settle()``, when no reader can be using the older version any more.
+/// or by ``settle()``. A reader that still uses the older version then finds, when it is done, that the map's word has
+/// changed, and reads again.
 public final class PolicyVersions {
   private let store: (any ArrayStorage<UInt32>)?
-  /// The version that counts.
-  private(set) var current = 0
-  /// How often anything was published.
-  private(set) var publications = 0
+  /// What the map holds: how often anything was published, and ``settings``.
+  private var word: UInt32 = 0
+  /// What else takes effect with the version: the map's word above `POLICY_VERSION_COUNT_MASK`.
+  public var settings: UInt32 = 0
   /// Whether there are differences that nobody sees yet.
   private var isOpen = false
   private var tables: [any VersionedTable] = []
 
   /// Versions that `store`, of one entry, switches; `nil`: what is written takes effect at once.
   public init(_ store: (any ArrayStorage<UInt32>)?) { self.store = store }
+
+  /// The version that counts.
+  var current: Int { Int(word & 1) }
+
+  /// How often anything was published, for as far as there are bits to count it.
+  var publications: UInt32 { word & UInt32(POLICY_VERSION_COUNT_MASK) }
 
   /// The version that is written to.
   var next: Int { store == nil ? current : 1 - current }
@@ -48,11 +55,12 @@ public final class PolicyVersions {
 
   /// Has all that was written take effect. If it throws, nothing has: it may be called again.
   public func publish() throws(BPFError) {
-    guard isOpen else { return }
-    for table in tables { try table.prepare() }
-    store?.write([UInt32(1 - current)], at: 0)
-    current = 1 - current
-    publications += 1
+    let mask = UInt32(POLICY_VERSION_COUNT_MASK)
+    precondition(settings & mask == 0, "bits that are the count's")
+    guard isOpen || settings != word & ~mask else { return }
+    if isOpen { for table in tables { try table.prepare() } }
+    word = (isOpen ? word &+ 1 : word) & mask | settings
+    store?.write([word], at: 0)
     isOpen = false
   }
 

@@ -266,7 +266,7 @@ import Testing
     let flow = Flow(fixture, talk, family, from: .pod1, to: .node)
     try flow.ask(at: .fromPod(.pod1)).expect(.pass)
     try fixture.forgetTraffic()
-    try fixture.configure { $0.workload_to_host = WORKLOAD_TO_HOST_JUDGE.rawValue }
+    fixture.policy.publish(workloadToHost: WORKLOAD_TO_HOST_JUDGE)
     try flow.ask(at: .fromPod(.pod1)).expect(.drop)
     #expect(try fixture.counts() == ["from_pod": 1, "drop_host_policy": 1])
     var open = host_endpoint()

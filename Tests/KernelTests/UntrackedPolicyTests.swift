@@ -14,7 +14,7 @@ import Testing
     var endpoint = host_endpoint()
     fill(fixture.policy, &endpoint)
     try fixture.policy.protect(fixture.datapath.network, by: endpoint)
-    try fixture.configure { $0.untracked = UNTRACKED_INGRESS.rawValue | UNTRACKED_EGRESS.rawValue }
+    fixture.policy.publish(untracked: UNTRACKED_INGRESS.rawValue | UNTRACKED_EGRESS.rawValue)
     return fixture
   }
 
@@ -120,7 +120,7 @@ import Testing
         try ask().expect(.drop, nil, "\(server): closed to begin with")
         endpoint.untracked_ingress = fixture.policy.write([Rule(POLICY_ALLOW, 1)])
         try fixture.policy.protect(nil, by: endpoint)
-        try fixture.configure { $0.untracked = UNTRACKED_INGRESS.rawValue }
+        fixture.policy.publish(untracked: UNTRACKED_INGRESS.rawValue)
         try ask().expect(.redirect, nil, "\(server)")
         try answer(.answer).expect(.redirect)
         try ask(.confirmation).expect(.redirect)
@@ -138,7 +138,7 @@ import Testing
         try ask().expect(.drop)
         #expect(try fixture.halfCounts() == (0, 0))
         #expect(try fixture.counts()["drop_policy_ingress"] == 2)
-        try fixture.configure { $0.untracked = 0 }
+        fixture.policy.publish(untracked: 0)
       }
     }
   }
@@ -172,7 +172,7 @@ import Testing
     let (talk, family) = combination
     let fixture = try DatapathFixture()
     try fixture.policy.block(IPPrefix(Party.remote.address(family), length: family == .ipv4 ? 24 : 64))
-    try fixture.configure { $0.untracked = UNTRACKED_BLOCKED.rawValue }
+    fixture.policy.publish(untracked: UNTRACKED_BLOCKED.rawValue)
     for server in [Party.node, .pod1] {
       try fixture.send(packet(talk, family, from: .remote, to: server), at: .fromNet).expect(.drop)
     }

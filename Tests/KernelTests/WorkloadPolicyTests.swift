@@ -311,10 +311,10 @@ import Testing
       to: EndAddress(Party.node.address(family), talk.hasPorts ? 8080 : 40_000))
     try fixture.send(packet, at: .fromPod(.pod1)).expect(.pass)
     try fixture.forgetTraffic()
-    try fixture.configure { $0.workload_to_host = WORKLOAD_TO_HOST_DROP.rawValue }
+    fixture.policy.publish(workloadToHost: WORKLOAD_TO_HOST_DROP)
     try fixture.send(packet, at: .fromPod(.pod1)).expect(.drop)
     #expect(try fixture.counts() == ["from_pod": 1, "drop_workload_to_host": 1])
-    try fixture.configure { $0.workload_to_host = WORKLOAD_TO_HOST_ACCEPT.rawValue }
+    fixture.policy.publish(workloadToHost: WORKLOAD_TO_HOST_ACCEPT)
     fixture.policy.assign(.pod1, egress: 0)
     try fixture.forgetTraffic()
     try fixture.send(packet, at: .fromPod(.pod1)).expect(.drop)

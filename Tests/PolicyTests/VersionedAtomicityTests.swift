@@ -113,7 +113,7 @@ private struct SeenArray<Pair: VersionPair & BitwiseCopyable>: ArrayStorage {
   init(_ base: any ArrayStorage<Pair>, _ version: MemoryArray<UInt32>) { (self.base, self.version) = (base, version) }
 
   var count: Int { base.count }
-  func read(_ index: Int) -> Pair.Value { base.read(index)[Int(version.read(0))] }
+  func read(_ index: Int) -> Pair.Value { base.read(index)[Int(version.read(0) & 1)] }
   func write(_ values: [Pair.Value], at offset: Int) { preconditionFailure("programs do not write") }
 }
 
@@ -126,13 +126,13 @@ private struct SeenMap<Key: BitwiseCopyable, Pair: VersionPair & BitwiseCopyable
     (self.base, self.version) = (base, version)
   }
 
-  func get(_ key: Key) throws(BPFError) -> Pair.Value? { try base.get(key).map { $0[Int(version.read(0))] } }
+  func get(_ key: Key) throws(BPFError) -> Pair.Value? { try base.get(key).map { $0[Int(version.read(0) & 1)] } }
   func update(_ key: Key, _ value: Pair.Value, mode: UpdateMode) { preconditionFailure("programs do not write") }
   func remove(_ key: Key) -> Bool { preconditionFailure("programs do not write") }
   func take(_ key: Key) -> Pair.Value? { preconditionFailure("programs do not write") }
   func update(keys: [Key], values: [Pair.Value], mode: UpdateMode) { preconditionFailure("programs do not write") }
   func remove(keys: [Key]) -> Int { preconditionFailure("programs do not write") }
   func forEach(_ body: (Key, Pair.Value) throws(BPFError) -> Void) throws(BPFError) {
-    try base.forEach { key, pair throws(BPFError) in try body(key, pair[Int(version.read(0))]) }
+    try base.forEach { key, pair throws(BPFError) in try body(key, pair[Int(version.read(0) & 1)]) }
   }
 }

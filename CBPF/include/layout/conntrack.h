@@ -90,7 +90,7 @@ struct flow {
 	__u32 exit_ifindex;  /* opener's half: interface that it leaves by, 0: none, or not known yet */
 	__be16 backend_port; /* likewise of `backend`; 0: there is none */
 	__u8 icmp_type;	     /* ICMP: of the first packet */
-	__u8 reserved;
+	__u8 policy_version; /* opener's half: lowest bits of the word in `policy_version` that it was admitted by */
 	struct ip_address backend; /* opener's half: whom policies judge it by, where another node translates it */
 };
 

@@ -65,12 +65,32 @@ struct policy_header {
 	__u32 reserved;
 };
 
+/* What becomes of what a pod sends to its own node, once the pod's policy has allowed it. */
+enum workload_to_host {
+	WORKLOAD_TO_HOST_ACCEPT = 0,
+	WORKLOAD_TO_HOST_DROP = 1,
+	WORKLOAD_TO_HOST_JUDGE = 2, /* the host's policy decides */
+};
+
+/* What is asked of every packet before connections are tracked. */
+enum untracked_stage {
+	UNTRACKED_BLOCKED = 1 << 0, /* map `blocked_prefixes` has entries */
+	UNTRACKED_INGRESS = 1 << 1, /* some host endpoint has a set `untracked_ingress` */
+	UNTRACKED_EGRESS = 1 << 2,  /* likewise `untracked_egress` */
+};
+
 /*
- * Map `policy_version`: array of one __u32, memory-mapped: which of two versions counts. Whatever a change of policies
- * makes of sets, endpoints and classes is entered as the other version first, and all of it takes effect by one store
- * here. Both versions are the same where nothing is under way.
+ * Map `policy_version`: array of one __u32, memory-mapped. Its lowest bit says which of two versions counts. Whatever a
+ * change of policies makes of sets, endpoints and classes is entered as the other version first, and all of it takes
+ * effect by one store here. Both versions are the same where nothing is under way.
+ *
+ * The lowest 24 bits count the changes: whoever has judged and finds another number has read a version that was being
+ * written to, perhaps, and judges again. Above them is what else changes with the policies.
  */
-#define POLICY_VERSIONS 2
+#define POLICY_VERSIONS			      2
+#define POLICY_VERSION_COUNT_MASK	      0xffffffU
+#define POLICY_VERSION_UNTRACKED_SHIFT	      24 /* 4 bits: enum untracked_stage, those that are in use */
+#define POLICY_VERSION_WORKLOAD_TO_HOST_SHIFT 28 /* 4 bits: enum workload_to_host */
 
 /*
  * Map `policy_sets`: array, memory-mapped, by id of the set: the header in use, by version. Set 0 is none; header 0

@@ -11,7 +11,7 @@ extension InMemoryDataPlane {
   /// What a pod may send to the node itself beyond its own policies.
   func judgeWorkloadToHost(_ packet: PolicyPacket, _ flow: ModelledFlow, _ admission: inout Admission) {
     guard admission.denial == nil else { return }
-    switch workload_to_host(settings.workload_to_host) {
+    switch policy.workloadToHost {
     case WORKLOAD_TO_HOST_ACCEPT: break
     case WORKLOAD_TO_HOST_JUDGE: judgeEntry(packet, flow, &admission)
     default: admission.denial = .workloadToHost

@@ -133,7 +133,6 @@ public final class InMemoryDataPlane: DataPlane {
 
   private func updateNode() -> [DataPlaneProblem] {
     cluster.describeNode(in: &settings, usesOverlay: options.usesOverlay)
-    settings.workload_to_host = policy.workloadToHost.rawValue
     var problems = reporting("other nodes") {
       try nodes.update(cluster.otherNodes) { UInt32(Tunnel.innerMTU(1_500, $0)) }
       try prefixes.replace(

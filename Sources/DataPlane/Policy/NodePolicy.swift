@@ -28,6 +28,8 @@ final class NodePolicy {
   /// What is in map `endpoint_policies`, by slot.
   private var written: [UInt32: endpoint_policy] = [:]
   private(set) var placement = HostEndpointPlacement([], automatic: [], at: [])
+  /// Where host endpoints may be.
+  private var interfaces: [HostInterface] = []
   private var hasChanged = false
   private var blocksPrefixes = false
 
@@ -65,11 +67,21 @@ final class NodePolicy {
     let relevant = withAutomaticHostEndpoints(changes.filter(\.concernsPolicy))
     guard relevant.count <= PolicyTable.most else { return finish(table.apply(relevant)) + publish() }
     // What one change concerns takes effect together, and before the next begins.
-    return relevant.flatMap { finish(table.apply([$0])) + publish() }
+    return relevant.flatMap { change in
+      var problems = finish(table.apply([change]))
+      if change.concernsPlacement {
+        place()
+        problems += writeHostEndpoints()
+      }
+      return problems + publish()
+    }
   }
 
   private func publish() -> [DataPlaneProblem] {
-    reporting("policies") { try maps.versions.publish() }
+    maps.versions.settings =
+      untrackedStages << UInt32(POLICY_VERSION_UNTRACKED_SHIFT)
+      | workloadToHost.rawValue << UInt32(POLICY_VERSION_WORKLOAD_TO_HOST_SHIFT)
+    return reporting("policies") { try maps.versions.publish() }
   }
 
   /// Recycles what no packet can be judged by any more, and tries again what had failed.
@@ -159,9 +171,14 @@ final class NodePolicy {
 
   /// Finds the interfaces of this node's host endpoints among `interfaces`.
   func protect(_ interfaces: [HostInterface]) -> [DataPlaneProblem] {
+    self.interfaces = interfaces
+    place()
+    return placement.problems + writeHostEndpoints() + publish()
+  }
+
+  private func place() {
     placement = HostEndpointPlacement(
       writtenHostEndpoints, automatic: automaticHostEndpoint.map { [$0] } ?? [], at: interfaces)
-    return placement.problems + writeHostEndpoints() + publish()
   }
 
   private func writeHostEndpoints() -> [DataPlaneProblem] {
@@ -229,6 +246,14 @@ final class NodePolicy {
 }
 
 extension StateChange {
+  /// Whether host endpoints may be at other interfaces.
+  fileprivate var concernsPlacement: Bool {
+    switch key {
+    case .hostEndpoint, .node: true
+    default: false
+    }
+  }
+
   /// Whether policies may have to do with it.
   fileprivate var concernsPolicy: Bool {
     switch key {

@@ -78,7 +78,6 @@ final class KernelDatapath: @unchecked Sendable {
     try copyPolicies(dataPlane)
     var settings = dataPlane.settings
     settings.tunnel_ifindex = tunnel.index
-    settings.untracked = policy.untrackedStages
     try maps.settings.set(0, settings)
   }
 

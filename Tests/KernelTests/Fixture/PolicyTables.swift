@@ -42,6 +42,7 @@ final class PolicyTables: Sendable {
 
   private let words: MappedArray<UInt64>
   private let headers: MappedArray<policy_header>
+  private let version: MappedArray<UInt32>
   private let sets: MappedArray<policy_set>
   private let ports: MappedArray<policy_class>
   private let endpoints: MappedArray<endpoint_policies>
@@ -63,6 +64,7 @@ final class PolicyTables: Sendable {
   init(_ programs: borrowing Object) throws {
     words = try MappedArray(programs.mapDescriptor(named: "policy_words"))
     headers = try MappedArray(programs.mapDescriptor(named: "policy_headers"))
+    version = try MappedArray(programs.mapDescriptor(named: "policy_version"))
     sets = try MappedArray(programs.mapDescriptor(named: "policy_sets"))
     ports = try MappedArray(programs.mapDescriptor(named: "policy_ports"))
     endpoints = try MappedArray(programs.mapDescriptor(named: "endpoint_policies"))
@@ -90,8 +92,17 @@ final class PolicyTables: Sendable {
     try hosts.removeAll()
     try failsafes.removeAll()
     try blocked.removeAll()
+    publish()
     precondition(write([], unmatched: POLICY_ALLOW) == Self.open)
     for pod in [Party.pod1, .pod2] { assign(pod, ingress: Self.open, egress: Self.open) }
+  }
+
+  /// Says what is asked before connections are tracked, and what pods may send to their node.
+  func publish(untracked: UInt32 = 0, workloadToHost: workload_to_host = WORKLOAD_TO_HOST_ACCEPT) {
+    let settings =
+      untracked << UInt32(POLICY_VERSION_UNTRACKED_SHIFT)
+      | workloadToHost.rawValue << UInt32(POLICY_VERSION_WORKLOAD_TO_HOST_SHIFT)
+    version.write([settings], at: 0)
   }
 
   /// Has every pod of the datapath allowed everything.

@@ -11,7 +11,9 @@ public struct RandomPolicyCluster {
   /// What everything is drawn from.
   public var generator: SeededGenerator
   /// The objects as they are now.
-  public private(set) var state = ClusterState()
+  public private(set) var state: ClusterState
+  /// Nodes and workloads that stay where they are.
+  private let residents: ClusterState
 
   /// The node that the points are of.
   public static let nodeName = "here"
@@ -42,21 +44,36 @@ public struct RandomPolicyCluster {
   static let services = (0..<3).map { NamespacedName(namespace: namespaces[$0 % 2], name: "s\($0)") }
   static let profiles = ["kns.a", "ksa.a.robot", "custom", Profile.defaultAllow.name]
 
-  /// The cluster that follows from `seed`, empty as yet.
-  public init(seed: Int) { generator = SeededGenerator(seed: seed) }
+  /// The cluster that follows from `seed`. It has nothing as yet but `residents`: nodes that do not change, and workloads
+  /// of which all changes but where they are.
+  public init(seed: Int, residents: ClusterState = ClusterState()) {
+    generator = SeededGenerator(seed: seed)
+    (state, self.residents) = (residents, residents)
+  }
 
   /// A cluster with about `objects` objects.
-  public static func filled(seed: Int, objects: Int = 24) -> RandomPolicyCluster {
-    var cluster = RandomPolicyCluster(seed: seed)
+  public static func filled(
+    seed: Int, objects: Int = 24, residents: ClusterState = ClusterState()
+  ) -> RandomPolicyCluster {
+    var cluster = RandomPolicyCluster(seed: seed, residents: residents)
     for _ in 0..<objects { _ = cluster.edit() }
     return cluster
   }
 
   /// Makes a random change to the state and returns it.
   public mutating func edit() -> StateChange {
-    let change = randomChange()
+    var change = randomChange()
+    while concernsResidents(change) { change = randomChange() }
     state.apply(change)
     return change
+  }
+
+  private func concernsResidents(_ change: StateChange) -> Bool {
+    switch change {
+    case .removed(.workload(let name)): residents.workloads[name] != nil
+    case .set(.node(let node)): residents.nodes[node.name] != nil
+    default: false
+    }
   }
 
   // MARK: - Objects
@@ -93,11 +110,22 @@ public struct RandomPolicyCluster {
   }
 
   private mutating func workload() -> Workload {
-    Workload(
+    var workload = Workload(
       name: workloadName(), node: generator.oneIn(4) ? "there" : Self.nodeName,
-      addresses: generator.few(Self.addresses, upTo: 3), labels: labels(), ports: namedPorts(),
+      addresses: generator.few(freeAddresses, upTo: 3), labels: labels(), ports: namedPorts(),
       usesHostNetwork: generator.oneIn(12), serviceAccount: generator.oneIn(3) ? "robot" : "default",
       isFinished: generator.oneIn(12))
+    if let resident = residents.workloads[workload.name] {
+      (workload.node, workload.addresses) = (resident.node, resident.addresses)
+      (workload.usesHostNetwork, workload.isFinished) = (false, false)
+    }
+    return workload
+  }
+
+  private var freeAddresses: [IPAddress] {
+    let taken =
+      residents.workloads.values.flatMap(\.addresses) + residents.nodes.values.flatMap(\.addresses).map(\.address)
+    return Self.addresses.filter { !taken.contains($0) }
   }
 
   private mutating func namedPorts() -> [Workload.Port] {
@@ -118,7 +146,7 @@ public struct RandomPolicyCluster {
   private mutating func node() -> Node {
     Node(
       name: generator.pick([Self.nodeName, "there"]),
-      addresses: generator.few(Self.addresses, upTo: 2).map { .init($0) },
+      addresses: generator.few(freeAddresses, upTo: 2).map { .init($0) },
       labels: labels())
   }
 
