@@ -208,6 +208,27 @@ import Testing
     }
   }
 
+  /// The policy that denies is the one of the way in, put into force while the packet is between the two hooks.
+  @Test(arguments: Conversation.combinations)
+  func `A change while the stack routes a packet has it judged altogether where it leaves`(
+    combination: (Conversation, AddressFamily)
+  ) throws {
+    let (talk, family) = combination
+    for isPublished in [false, true] {
+      let fixture = try fixture { $1.forward_ingress = $0.write([Rule(POLICY_ALLOW, 5)]) }
+      let flow = Flow(fixture, talk, family, from: .client, to: .remote)
+      try flow.ask(at: .fromNet).expect(.pass)
+      var endpoint = host_endpoint()
+      endpoint.forward_ingress = fixture.policy.write([Rule(POLICY_DENY, 6)])
+      try fixture.policy.protect(fixture.datapath.network, by: endpoint)
+      if isPublished { fixture.policy.publish(count: 2) }
+      let leaves = try flow.ask(at: .toNet, through: fixture.datapath.network)
+      leaves.expect(isPublished ? .drop : .pass)
+      #expect(try fixture.counts()["drop_host_policy"] == (isPublished ? 1 : nil))
+      #expect(try fixture.halfCounts() == (0, isPublished ? 0 : 2))
+    }
+  }
+
   /// Unlike what the host itself sends, what is forwarded goes on where no rule matches, and failsafes are not for it.
   @Test(arguments: AddressFamily.allCases) func unmatchedForwardedTrafficGoesOn(family: AddressFamily) throws {
     let fixture = try fixture {

@@ -28,7 +28,7 @@ import Testing
     let decision: PolicyDecision
   }
 
-  @Test(.timeLimit(.minutes(2)), arguments: 1...4)
+  @Test(.timeLimit(.minutes(2)), arguments: 1...3)
   func `Every packet is judged as after some of the edits`(seed: Int) throws {
     let node = try StormNode()
     var cluster = RandomPolicyCluster.filled(seed: 70_000 + seed, objects: 40, residents: node.residents)

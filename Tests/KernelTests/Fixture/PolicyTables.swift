@@ -97,12 +97,15 @@ final class PolicyTables: Sendable {
     for pod in [Party.pod1, .pod2] { assign(pod, ingress: Self.open, egress: Self.open) }
   }
 
-  /// Says what is asked before connections are tracked, and what pods may send to their node.
-  func publish(untracked: UInt32 = 0, workloadToHost: workload_to_host = WORKLOAD_TO_HOST_ACCEPT) {
+  /// Says what is asked before connections are tracked, what pods may send to their node, and how often policies have
+  /// changed: an even number, as what is written here is in both versions.
+  func publish(
+    untracked: UInt32 = 0, workloadToHost: workload_to_host = WORKLOAD_TO_HOST_ACCEPT, count: UInt32 = 0
+  ) {
     let settings =
       untracked << UInt32(POLICY_VERSION_UNTRACKED_SHIFT)
       | workloadToHost.rawValue << UInt32(POLICY_VERSION_WORKLOAD_TO_HOST_SHIFT)
-    version.write([settings], at: 0)
+    version.write([settings | count], at: 0)
   }
 
   /// Has every pod of the datapath allowed everything.
