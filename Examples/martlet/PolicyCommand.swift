@@ -44,15 +44,19 @@ struct PolicyCommand: ParsableCommand {
         throw ValidationError("this node has no pod or host endpoint \(endpoint): martlet policy show lists all")
       }
       if let name {
-        guard try inspection.policies().contains(where: { $0.name == name }) else {
+        let concerned = Set(try inspection.policies().filter { $0.name == name }.flatMap(\.sets))
+        guard !concerned.isEmpty else {
           throw ValidationError("policy \(name) applies to nothing on this node: martlet policy list shows which do")
+        }
+        sets.removeAll { !concerned.contains($0.set) }
+        if let endpoint, sets.isEmpty {
+          throw ValidationError("policy \(name) does not apply to \(endpoint): martlet policy list shows to whom it does")
         }
         sets = sets.map { set in
           var set = set
           set.rules.removeAll { $0.policy.split(separator: " ", maxSplits: 1).last.map(String.init) != name }
           return set
         }
-        sets.removeAll(where: \.rules.isEmpty)
       }
       guard output == .table else { return try printJSON(sets) }
       printTable(sets)
@@ -65,6 +69,7 @@ struct PolicyCommand: ParsableCommand {
     private func printTable(_ sets: [PolicySetReading]) {
       var table = TextTable("ENDPOINT", "STAGE", "SET", "TIER", "POLICY", "RULE", "ID", "ACTION")
       for set in sets {
+        if set.rules.isEmpty { table.append(set.endpoint, set.stage, "\(set.set)", "", "(no rules)", "", "", "") }
         for rule in set.rules {
           let isEnd = rule.policy.isEmpty
           table.append(

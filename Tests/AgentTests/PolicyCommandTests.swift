@@ -92,6 +92,23 @@ import Testing
     }
   }
 
+  @Test(.timeLimit(.minutes(1))) func `A policy that has no rules is shown where it applies`() throws {
+    let scene = try PolicyScene()
+    defer { scene.end() }
+    try scene.changePolicies { _ in
+      """
+      apiVersion: networking.k8s.io/v1
+      kind: NetworkPolicy
+      metadata: {name: closed, namespace: shop}
+      spec: {podSelector: {}, policyTypes: [Ingress]}
+      """
+    }
+    let rows = try rows(scene.martlet("policy", "show", "shop/closed"))
+    #expect(rows.map { $0["ENDPOINT"] } == ["pod shop/client", "pod shop/web"])
+    #expect(rows.map { $0["STAGE"] } == ["ingress", "ingress"])
+    #expect(rows.map { $0["POLICY"] } == ["(no rules)", "(no rules)"])
+  }
+
   @Test(.timeLimit(.minutes(1))) func `An endpoint is shown with all that judges it, to the end`() throws {
     let scene = try PolicyScene()
     defer { scene.end() }
@@ -121,6 +138,10 @@ import Testing
       (try scene.martlet("policy", "show", "shop/nothing"), ["shop/nothing", "martlet policy list"]),
       (try scene.martlet("policy", "show", "shop/elsewhere"), ["shop/elsewhere", "on this node"]),
       (try scene.martlet("policy", "show", "--endpoint", "shop/nobody"), ["shop/nobody", "no pod or host endpoint"]),
+      (
+        try scene.martlet("policy", "show", "shop/web", "--endpoint", "shop/client"),
+        ["shop/web", "does not apply to shop/client"]
+      ),
       (try scene.node.martlet("policy", "list", "--pin-root", scene.node.pinRoot + "-2"), ["-2", "no data plane"]),
     ] {
       #expect(result.status != .exited(0))

@@ -17,7 +17,7 @@ import Testing
   func `Tables made at once say what the objects say`(seed: Int) throws {
     for index in 0..<Self.statesPerSeed {
       var cluster = RandomPolicyCluster.filled(seed: seed * Self.statesPerSeed + index, objects: 10 + index % 40)
-      let fresh = FreshTables(cluster.state)
+      let fresh = try FreshTables(cluster.state)
       #expect(fresh.problems.isEmpty)
       for _ in 0..<Self.questionsPerState {
         let (point, packet) = (cluster.generator.pick(RandomPolicyCluster.points), cluster.packet())
@@ -32,21 +32,22 @@ import Testing
   }
 }
 
-/// Tables of one state.
+/// Tables of one state, written and read as the data plane and the programs do it.
 struct FreshTables {
-  let maps = PolicyMaps.inMemory(.small)
+  private let tables = VersionedTables()
   let table: PolicyTable
   let oracle: PolicyOracle
   let problems: [PolicyProblem]
 
-  init(_ state: ClusterState) {
-    table = PolicyTable(maps: maps, nodeName: RandomPolicyCluster.nodeName)
+  init(_ state: ClusterState) throws {
+    table = PolicyTable(maps: tables.written, nodeName: RandomPolicyCluster.nodeName)
     problems = table.apply(ClusterState().changes(to: state)).problems.filter { !$0.isExpected }
+    try tables.versions.publish()
     oracle = PolicyOracle(state)
   }
 
   func mismatch(at point: PolicyPoint, on packet: PolicyPacket) throws -> VerdictMismatch? {
-    try table.mismatch(at: point, on: packet, PolicyEvaluator(maps), oracle)
+    try table.mismatch(at: point, on: packet, PolicyEvaluator(tables.seen), oracle)
   }
 }
 

@@ -1,5 +1,4 @@
 import BPF
-import CBPF
 import Model
 import Policy
 import PolicyTesting
@@ -8,43 +7,12 @@ import Testing
 
 /// What programs see of changes that concern much at a time: both ends of a packet are judged by the same policies.
 @Suite struct VersionedAtomicityTests {
-  /// Tables in two versions, and what a program finds in them.
-  private struct Tables {
-    let versions: PolicyVersions
-    let written: PolicyMaps
-    /// As a program reads them, by the version that counts.
-    let seen: PolicyMaps
-    let version = MemoryArray<UInt32>(count: 1)
-
-    init(_ log: WriteLog) {
-      let plain = PolicyMaps.inMemory(.small)
-      let sets = MemoryArray<policy_set>(count: plain.sets.count)
-      let ports = MemoryArray<policy_class>(count: PolicyMaps.portCount)
-      let identities = MemoryMap<ip_address, policy_class>(name: "identities", capacity: 1 << 12)
-      let prefixes = MemoryMap<ip_prefix, policy_class>(.lpmTrie, name: "policy_prefixes", capacity: 1 << 12)
-      let tuples = MemoryMap<policy_tuple, policy_class>(name: "policy_tuples", capacity: 1 << 12)
-      versions = PolicyVersions(WatchedArray(version, log))
-      let watched = plain.watched(by: log)
-      written = PolicyMaps(
-        PolicyMaps.Unversioned(
-          words: watched.words, headers: watched.headers, ruleNames: watched.ruleNames),
-        versions, sets: WatchedArray(sets, log),
-        ports: WatchedArray(ports, log, stride: 4096), identities: WatchedMap(identities, log),
-        prefixes: WatchedMap(prefixes, log), tuples: WatchedMap(tuples, log))
-      seen = PolicyMaps(
-        words: plain.words, headers: plain.headers, sets: SeenArray(sets, version),
-        ports: SeenArray(ports, version),
-        identities: SeenMap(identities, version), prefixes: SeenMap(prefixes, version),
-        tuples: SeenMap(tuples, version), ruleNames: plain.ruleNames)
-    }
-  }
-
   /// Verdicts of both ends at once: the sender's egress and the receiver's ingress.
   @Test(arguments: 0..<16)
   func `At no store is a packet judged by a mixture, whatever a change concerns`(seed: Int) throws {
     var cluster = RandomPolicyCluster.filled(seed: 50_000 + seed)
     let log = WriteLog()
-    let tables = Tables(log)
+    let tables = VersionedTables(log)
     let table = PolicyTable(maps: tables.written, nodeName: RandomPolicyCluster.nodeName)
     _ = table.apply(ClusterState().changes(to: cluster.state))
     try tables.versions.publish()
@@ -88,7 +56,7 @@ import Testing
   /// What is written through versions is what is written without.
   @Test(arguments: 0..<8) func `Versions come to the same as one`(seed: Int) throws {
     var cluster = RandomPolicyCluster.filled(seed: 60_000 + seed)
-    let tables = Tables(WriteLog())
+    let tables = VersionedTables()
     let table = PolicyTable(maps: tables.written, nodeName: RandomPolicyCluster.nodeName)
     _ = table.apply(ClusterState().changes(to: cluster.state))
     try tables.versions.publish()
@@ -102,37 +70,5 @@ import Testing
         #expect(verdict.decision == oracle.verdict(at: point, on: packet).decision)
       }
     }
-  }
-}
-
-/// An array as a program reads it.
-private struct SeenArray<Pair: VersionPair & BitwiseCopyable>: ArrayStorage {
-  let base: any ArrayStorage<Pair>
-  let version: MemoryArray<UInt32>
-
-  init(_ base: any ArrayStorage<Pair>, _ version: MemoryArray<UInt32>) { (self.base, self.version) = (base, version) }
-
-  var count: Int { base.count }
-  func read(_ index: Int) -> Pair.Value { base.read(index)[Int(version.read(0) & 1)] }
-  func write(_ values: [Pair.Value], at offset: Int) { preconditionFailure("programs do not write") }
-}
-
-/// A map as a program reads it.
-private struct SeenMap<Key: BitwiseCopyable, Pair: VersionPair & BitwiseCopyable>: MapStorage {
-  let base: any MapStorage<Key, Pair>
-  let version: MemoryArray<UInt32>
-
-  init(_ base: any MapStorage<Key, Pair>, _ version: MemoryArray<UInt32>) {
-    (self.base, self.version) = (base, version)
-  }
-
-  func get(_ key: Key) throws(BPFError) -> Pair.Value? { try base.get(key).map { $0[Int(version.read(0) & 1)] } }
-  func update(_ key: Key, _ value: Pair.Value, mode: UpdateMode) { preconditionFailure("programs do not write") }
-  func remove(_ key: Key) -> Bool { preconditionFailure("programs do not write") }
-  func take(_ key: Key) -> Pair.Value? { preconditionFailure("programs do not write") }
-  func update(keys: [Key], values: [Pair.Value], mode: UpdateMode) { preconditionFailure("programs do not write") }
-  func remove(keys: [Key]) -> Int { preconditionFailure("programs do not write") }
-  func forEach(_ body: (Key, Pair.Value) throws(BPFError) -> Void) throws(BPFError) {
-    try base.forEach { key, pair throws(BPFError) in try body(key, pair[Int(version.read(0) & 1)]) }
   }
 }
