@@ -173,7 +173,9 @@ static __always_inline int admit_again(const struct policy_scratch *scratch, con
 
 /*
  * Judges a flow anew, if the policies have changed since, by one of its halves and in the direction that it was opened
- * in: as admit_flow(). What is denied is forgotten. A flow that is over is left to who finds it out.
+ * in: as admit_flow(). A flow that is denied is judged by each packet, until it is admitted again or has been idle for
+ * long enough: its client may know nothing but that packets are lost, and goes on with the backend it has. One that is
+ * rejected is over, and forgotten. A flow that is over is left to who finds it out.
  */
 __noinline int judge_again(const struct flow_tuple *tuple, struct flow *flow)
 {
@@ -197,11 +199,11 @@ __noinline int judge_again(const struct flow_tuple *tuple, struct flow *flow)
 		return ADMITTED;
 	result = flow->flags & FLOW_OPENER ? admit_again(scratch, tuple, flow, other->endpoint)
 					   : admit_again(scratch, partner, other, flow->endpoint);
-	if (result != ADMITTED)
+	if (result < 0)
 		remove_flow(tuple, flow);
-	else if (flow->flags & FLOW_OPENER)
+	else if (result == ADMITTED && flow->flags & FLOW_OPENER)
 		stamp_verdict(other, flow, generation);
-	else
+	else if (result == ADMITTED)
 		stamp_verdict(flow, other, generation);
 	return result;
 }
@@ -243,7 +245,12 @@ static __always_inline int admit_exit(const struct flow_tuple *opener, struct fl
 {
 	int result = judge_at_exit(opener, flow, interface);
 
-	return result == OVERTAKEN ? judge_again(opener, flow) : result;
+	if (result != OVERTAKEN)
+		return result;
+	result = judge_again(opener, flow);
+	if (result != ADMITTED)
+		remove_flow(opener, flow);
+	return result;
 }
 
 #endif

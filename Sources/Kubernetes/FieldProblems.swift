@@ -4,6 +4,8 @@ struct FieldProblems {
   private(set) var errors: [FieldError] = []
   /// What was understood and has no effect here.
   private(set) var warnings: [FieldError] = []
+  /// Whether the errors are about single elements of lists, and everything else was understood.
+  var areOfElements = false
 
   mutating func note(_ error: FieldError) {
     errors.append(error)

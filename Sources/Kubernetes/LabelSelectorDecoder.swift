@@ -17,9 +17,9 @@ enum LabelSelectorScope {
     switch self {
     case .own: key
     case .namespace where key == WellKnownName.namespaceName || key == WellKnownName.calicoName: PolicyLabel.namespace
-    case .namespace: PolicyLabel.namespacePrefix + key
+    case .namespace: PolicyLabel.ownNamespacePrefix + key
     case .serviceAccount where key == WellKnownName.calicoName: PolicyLabel.serviceAccount
-    case .serviceAccount: PolicyLabel.serviceAccountPrefix + key
+    case .serviceAccount: PolicyLabel.ownServiceAccountPrefix + key
     }
   }
 }

@@ -9,7 +9,8 @@ struct Manifest: Sendable {
     let object: String
     let document: Int
     let line: Int
-    /// Whether it was understood as a whole. If not it is what may be in force in place of nothing.
+    /// Whether it may take the place of an earlier version: it was understood as a whole, or is a policy of which
+    /// nothing but rules was not. If not it is what may be in force in place of nothing.
     let isSound: Bool
   }
 
@@ -147,11 +148,10 @@ extension Manifest {
     }
     for error in found.errors { note(error, .error, of: name, document: document) }
     for warning in found.warnings { note(warning, .warning, of: name, document: document) }
-    if !found.errors.isEmpty { failed.insert(kind.key(metadata)) }
+    let isSound = found.errors.isEmpty || (found.areOfElements && resource?.isPolicy ?? false)
+    if !isSound { failed.insert(kind.key(metadata)) }
     guard let resource else { return }
-    entries.append(
-      Entry(
-        resource: resource, object: name, document: document, line: object.line, isSound: found.errors.isEmpty))
+    entries.append(Entry(resource: resource, object: name, document: document, line: object.line, isSound: isSound))
     if case .endpointSlice(let slice) = resource { noteStrayEndpoints(slice, entries[entries.endIndex - 1]) }
   }
 
@@ -191,6 +191,10 @@ extension Manifest {
         severity: .error, file: file, document: document, line: error.line,
         field: error.path.isEmpty ? nil : error.path, message: error.message))
   }
+}
+
+extension Resource {
+  fileprivate var isPolicy: Bool { if case .policy = self { true } else { false } }
 }
 
 extension ManifestValue {

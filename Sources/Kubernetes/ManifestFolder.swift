@@ -18,7 +18,7 @@ import Model
 ///
 /// Fields mean what they mean to the API server, which fills in defaults that manifests leave out. What is malformed is
 /// reported with its place and changes nothing: the last good version of the object stays in force, and everything else
-/// goes on.
+/// goes on. But a rule of a policy that is malformed lets nothing through from then on.
 ///
 /// ```swift
 /// for await update in ManifestFolder(path: "/etc/martlet/manifests").changes {

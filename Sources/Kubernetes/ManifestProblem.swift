@@ -6,8 +6,9 @@
 public struct ManifestProblem: Error, Hashable, Sendable {
   /// How bad it is.
   public enum Severity: String, Sendable {
-    /// Something was not understood. The last good version of the object, if there was one, stays in force. If there was
-    /// none, a policy counts as far as it was understood, and lets nothing through by what was not.
+    /// Something was not understood. The last good version of the object, if there was one, stays in force. A policy of
+    /// which there was none, or of which nothing but rules was not understood, counts as far as it was, and lets nothing
+    /// through by what was not.
     case error
     /// All was understood, and something in it has no effect.
     case warning

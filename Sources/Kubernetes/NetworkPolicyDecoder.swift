@@ -21,7 +21,8 @@ extension Policy {
     var policy = Policy(
       name: PolicyName(kind, reader.metadata.namespacedName), order: networkPolicyOrder,
       subject: Subject(.pods(namespaces: subject), workloadsOnly: true),
-      directions: reader.directions("policyTypes", default: egress.isEmpty ? [.ingress] : [.ingress, .egress]),
+      directions: reader.directions(
+        "policyTypes", mayRepeat: true, default: egress.isEmpty ? [.ingress] : [.ingress, .egress]),
       ingress: rules[.ingress] ?? [], egress: egress, rejects: reader.rejects())
     if isStaged { policy.stage(&reader) }
     problems = reader.problems

@@ -10,7 +10,8 @@ import Model
 ///   its namespace. A policy of the whole cluster of which no condition was understood applies to nobody: one mistake
 ///   must not cut off a cluster.
 ///
-/// ``Manifest`` puts all that in force only where there is no earlier version without mistakes.
+/// ``Manifest`` puts the first of that in force at once, and the others only where there is no earlier version without
+/// such mistakes: of what else a policy says its rules may be understood quite wrongly.
 extension SpecReader {
   /// Whom the policy applies to.
   ///
@@ -37,12 +38,15 @@ extension SpecReader {
     return Selector.and(understood.filter { $0 != .all }).canonical
   }
 
-  /// The directions that the field called `name` lists; `standard` if it lists none, both if it is not understood.
-  mutating func directions(_ name: String, default standard: Set<PolicyDirection>) -> Set<PolicyDirection> {
+  /// The directions that the field called `name` lists, each once unless it `mayRepeat` them; `standard` if it lists none,
+  /// both if it is not understood.
+  mutating func directions(
+    _ name: String, mayRepeat: Bool = false, default standard: Set<PolicyDirection>
+  ) -> Set<PolicyDirection> {
     var directions = Set(PolicyDirection.allCases)
     check { (spec) throws(FieldError) in
       let listed = try spec.list(name, of: ValueDecoder<PolicyDirection>.choice)
-      if let list = spec[name], Set(listed).count < listed.count {
+      if !mayRepeat, let list = spec[name], Set(listed).count < listed.count {
         throw FieldError(list, "names a direction twice").inMember(name)
       }
       directions = listed.isEmpty ? standard : Set(listed)

@@ -5,9 +5,16 @@ import Model
 /// Every mistake is noted, not only the first.
 struct SpecReader {
   let metadata: ObjectMetadata
-  private(set) var problems = FieldProblems()
+  private var found = FieldProblems()
   /// Whether everything so far was understood, but for the elements of lists that are read one by one.
   private(set) var isClear = true
+
+  /// What is wrong.
+  var problems: FieldProblems {
+    var problems = found
+    problems.areOfElements = isClear
+    return problems
+  }
 
   private let object: ManifestValue
   private let spec: ManifestValue
@@ -26,7 +33,7 @@ struct SpecReader {
   /// Runs a check on the whole object.
   mutating func checkObject(_ check: (ManifestValue) throws(FieldError) -> Void) {
     let object = object
-    if problems.attempt({ () throws(FieldError) in try check(object) }) == nil { isClear = false }
+    if found.attempt({ () throws(FieldError) in try check(object) }) == nil { isClear = false }
   }
 
   /// Runs a check on the spec.
@@ -74,7 +81,7 @@ struct SpecReader {
         ofElement.note(error)
         values.append(nil)
       }
-      problems.adopt(ofElement) { $0.atIndex(index).inMember(name).inMember("spec") }
+      found.adopt(ofElement) { $0.atIndex(index).inMember(name).inMember("spec") }
     }
     return values
   }
@@ -82,13 +89,13 @@ struct SpecReader {
   /// The annotation called `name`; `nil` if it is absent or not understood.
   mutating func annotation<Value>(_ name: String, _ decoder: ValueDecoder<Value>) -> Value? {
     let object = object
-    return problems.attempt { () throws(FieldError) -> Value? in try object.annotation(name, decoder) } ?? nil
+    return found.attempt { () throws(FieldError) -> Value? in try object.annotation(name, decoder) } ?? nil
   }
 
   /// The labels of an object of Calico's, which nobody may give the names that policies go by.
   mutating func calicoLabels() -> [String: String] {
     let object = object
-    let stored = problems.attempt { () throws(FieldError) in try object.calicoStoredLabels() } ?? [:]
+    let stored = found.attempt { () throws(FieldError) in try object.calicoStoredLabels() } ?? [:]
     var labels = metadata.labels.merging(stored) { own, _ in own }
     if labels.removeValue(forKey: PolicyLabel.namespace) != nil {
       checkObject { (object) throws(FieldError) in

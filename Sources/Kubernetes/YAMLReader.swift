@@ -148,9 +148,10 @@ extension YAMLReader {
     guard scalar.style == .plain, scalar.tag.rawValue != "tag:yaml.org,2002:str" else { return .string(text) }
     switch text {
     case "", "~", "null", "Null", "NULL": return .null
-    // YAML 1.1, which kubectl goes by.
-    case "true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON", "y", "Y": return .bool(true)
-    case "false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF", "n", "N": return .bool(false)
+    // YAML 1.1, which kubectl goes by, but for single letters: those who write YAML take them for text, and are right
+    // more often than those who mean a truth value by them.
+    case "true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON": return .bool(true)
+    case "false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF": return .bool(false)
     default: return number(text) ?? .string(text)
     }
   }

@@ -7,9 +7,11 @@
 /// | `projectcalico.org/serviceaccount` | workloads: the service account's name |
 /// | `pcns.KEY` | everything in a namespace: the namespace's label `KEY` |
 /// | `pcsa.KEY` | workloads: the service account's label `KEY` |
+/// | `pcns:KEY`, `pcsa:KEY` | the same, for selectors of namespaces and of service accounts |
 /// | any other | whatever has a profile: the profile's label |
 ///
-/// A label of the object itself comes before one that it would inherit; the first three are nobody's to set.
+/// A label of the object itself comes before one that it would inherit; the first three, and those with a colon, which no
+/// label of Kubernetes has, are nobody's to set. So a pod may not pass for one of another namespace.
 public enum PolicyLabel {
   /// The namespace's name.
   public static let namespace = "projectcalico.org/namespace"
@@ -21,16 +23,27 @@ public enum PolicyLabel {
   public static let namespacePrefix = "pcns."
   /// What precedes the key of a service account's label.
   public static let serviceAccountPrefix = "pcsa."
+  /// The same where nothing but the namespace can have set it.
+  public static let ownNamespacePrefix = "pcns:"
+  /// The same where nothing but the service account can have set it.
+  public static let ownServiceAccountPrefix = "pcsa:"
+
+  /// `labels` without those that are nobody's to set.
+  static func settable(_ labels: [String: String]) -> [String: String] {
+    guard labels.keys.contains(where: { $0.utf8.contains(UInt8(ascii: ":")) }) else { return labels }
+    return labels.filter { !$0.key.hasPrefix(ownNamespacePrefix) && !$0.key.hasPrefix(ownServiceAccountPrefix) }
+  }
 }
 
 extension ClusterState {
   /// The labels that selectors see of a workload.
   public func labels(of workload: Workload) -> [String: String] {
-    var labels = workload.labels
+    var labels = PolicyLabel.settable(workload.labels)
     inherit(from: workload.name.namespace, &labels)
     let account = NamespacedName(namespace: workload.name.namespace, name: workload.serviceAccount)
     for (key, value) in serviceAccounts[account]?.labels ?? [:] {
       labels.merge([PolicyLabel.serviceAccountPrefix + key: value]) { own, _ in own }
+      labels[PolicyLabel.ownServiceAccountPrefix + key] = value
     }
     labels.merge(profiles[Profile.ofServiceAccount(account)]?.labels ?? [:]) { own, _ in own }
     labels[PolicyLabel.orchestrator] = "k8s"
@@ -40,14 +53,14 @@ extension ClusterState {
 
   /// The labels that selectors see of a network set.
   public func labels(of set: NetworkSet) -> [String: String] {
-    var labels = set.labels
+    var labels = PolicyLabel.settable(set.labels)
     if !set.name.namespace.isEmpty { inherit(from: set.name.namespace, &labels) }
     return labels
   }
 
   /// The labels that selectors see of a host endpoint.
   public func labels(of endpoint: HostEndpoint) -> [String: String] {
-    var labels = endpoint.labels
+    var labels = PolicyLabel.settable(endpoint.labels)
     for profile in endpoint.profiles {
       labels.merge(profiles[profile]?.labels ?? [:]) { own, _ in own }
     }
@@ -57,6 +70,7 @@ extension ClusterState {
   private func inherit(from namespace: String, _ labels: inout [String: String]) {
     for (key, value) in namespaces[namespace]?.labels ?? [:] {
       labels.merge([PolicyLabel.namespacePrefix + key: value]) { own, _ in own }
+      labels[PolicyLabel.ownNamespacePrefix + key] = value
     }
     labels.merge(profiles[Profile.ofNamespace(namespace)]?.labels ?? [:]) { own, _ in own }
     labels[PolicyLabel.namespace] = namespace

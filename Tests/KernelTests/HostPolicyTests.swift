@@ -346,7 +346,11 @@ import Testing
       let turn: Conversation.Turn = talk.hasPorts ? .data : .answer
       let next = try speaksFirst ? flow.ask(.confirmation, at: .fromNet) : flow.answer(turn, at: .toNet)
       next.expect(.drop)
-      #expect(try fixture.halfCounts() == (0, 0))
+      endpoint.ingress = fixture.policy.write([Rule(POLICY_ALLOW, 7)])
+      try fixture.policy.protect(fixture.datapath.network, by: endpoint)
+      try fixture.announcePolicyChange()
+      try flow.ask(.confirmation, at: .fromNet).expect(.pass)
+      #expect(try fixture.half(talk.number(family), flow.source, flow.destination)?.ingressRule == 7)
     }
   }
 

@@ -23,8 +23,18 @@ struct FailClosedTests {
     return withExtendedLifetime(folder) { update }
   }
 
-  @Test func `the last version without errors stays`() async throws {
-    let update = try await update([good, bad, other])
+  @Test func `a rule that is not understood lets nothing through from then on`() async throws {
+    let update = try await update([good, other])
+    #expect(update?.problems.count == 1)
+    #expect(
+      update?.state.policies.values.first?.ingress == [PolicyRule(.allow, matchesNothing: true), PolicyRule(.deny)])
+  }
+
+  @Test(arguments: ["selector: x = y", "order: last", "types: [In]", "whom: all()"])
+  func `the last version stays of which all but rules was understood`(field: String) async throws {
+    let bad = PolicyManifest.text(
+      "projectcalico.org/v3", "GlobalNetworkPolicy", spec: "\(field)\ningress: [{action: Deny}]")
+    let update = try await update([good, bad])
     #expect(update?.problems.count == 1)
     #expect(update?.state.policies.values.first?.ingress == [PolicyRule(.allow, protocol: .tcp)])
   }

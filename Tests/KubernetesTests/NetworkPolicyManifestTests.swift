@@ -103,6 +103,25 @@ struct NetworkPolicyManifestTests {
     #expect(!peer.matches(state.labels(of: liar)))
   }
 
+  @Test(arguments: ["pcns.team", "pcns:team"])
+  func `a pod cannot pass for one of another namespace by its own labels`(label: String) throws {
+    let peer = try #require(
+      try networkPolicy("ingress: [{from: [{namespaceSelector: {matchLabels: {team: a}}}]}]").policy?.ingress.first?
+        .source.selector)
+    var state = ClusterState()
+    state.apply(.set(.namespace(Namespace(name: "y", labels: ["team": "a"]))))
+    state.apply(.set(.namespace(Namespace(name: "z", labels: ["team": "b"]))))
+    for (namespace, isMember) in [("y", true), ("z", false), ("nobody-has-written", false)] {
+      let pod = Workload(name: NamespacedName(namespace: namespace, name: "a"), labels: [label: isMember ? "b" : "a"])
+      #expect(peer.matches(state.labels(of: pod)) == isMember)
+    }
+  }
+
+  @Test func `a direction may be named twice`() throws {
+    let found = try networkPolicy("policyTypes: [Ingress, Ingress]\ningress: [{}]")
+    #expect(found.complaints == [] && found.policy?.directions == [.ingress])
+  }
+
   @Test func `ports of one protocol are one rule for each peer`() throws {
     let found = try networkPolicy(
       """
@@ -235,7 +254,6 @@ struct NetworkPolicyManifestTests {
   @Test(arguments: [
     ("order: 5", "order: is not a field here; expected one of egress, ingress, podSelector, policyTypes"),
     ("policyTypes: [In]", #"policyTypes[0]: "In" is not one of Ingress, Egress"#),
-    ("policyTypes: [Ingress, Ingress]", "policyTypes: names a direction twice"),
     ("podSelector: app", #"podSelector: expected an object, found "app""#),
   ])
   func `if anything else is not understood no rule lets anything through`(field: String, message: String) throws {

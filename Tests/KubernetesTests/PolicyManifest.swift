@@ -38,7 +38,20 @@ private func contentsOf(_ text: String) throws -> ManifestContents {
 }
 
 /// The selector written as `text`, which has to be one.
-func selector(_ text: String) throws -> Selector { try Selector(parsing: text) }
+///
+/// `pcns.` and `pcsa.` stand for what precedes the keys of namespaces' and service accounts' labels, which cannot be
+/// written.
+func selector(_ text: String) throws -> Selector {
+  try Selector(parsing: text).renamingKeys { key in
+    for (written, meant) in [
+      (PolicyLabel.namespacePrefix, PolicyLabel.ownNamespacePrefix),
+      (PolicyLabel.serviceAccountPrefix, PolicyLabel.ownServiceAccountPrefix),
+    ] where key.hasPrefix(written) {
+      return meant + key.dropFirst(written.count)
+    }
+    return key
+  }
+}
 
 /// The ranges written as `texts`.
 func prefixes(_ texts: String...) -> [IPPrefix] { texts.compactMap { IPPrefix($0) } }
