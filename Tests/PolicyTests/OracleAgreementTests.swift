@@ -17,13 +17,14 @@ import Testing
   func `Tables made at once say what the objects say`(seed: Int) throws {
     for index in 0..<Self.statesPerSeed {
       var cluster = RandomPolicyCluster.filled(seed: seed * Self.statesPerSeed + index, objects: 10 + index % 40)
-      let fresh = try FreshTables(cluster.state)
+      let isVersioned = index.isMultiple(of: 4)
+      let fresh = try FreshTables(cluster.state, isVersioned: isVersioned)
       #expect(fresh.problems.isEmpty)
       for _ in 0..<Self.questionsPerState {
         let (point, packet) = (cluster.generator.pick(RandomPolicyCluster.points), cluster.packet())
         guard let mismatch = try fresh.mismatch(at: point, on: packet) else { continue }
         let smallest = shrink(cluster.state) { state in
-          (try? FreshTables(state).mismatch(at: point, on: packet)) ?? nil != nil
+          (try? FreshTables(state, isVersioned: isVersioned).mismatch(at: point, on: packet)) ?? nil != nil
         }
         Issue.record("seed \(seed), state \(index): \(mismatch)\n\(smallest.listing)")
         return
@@ -32,22 +33,27 @@ import Testing
   }
 }
 
-/// Tables of one state, written and read as the data plane and the programs do it.
+/// Tables of one state.
 struct FreshTables {
-  private let tables = VersionedTables()
+  /// As programs read them.
+  private let seen: PolicyMaps
   let table: PolicyTable
   let oracle: PolicyOracle
   let problems: [PolicyProblem]
 
-  init(_ state: ClusterState) throws {
-    table = PolicyTable(maps: tables.written, nodeName: RandomPolicyCluster.nodeName)
+  /// Tables in one version or, as the data plane has them, in two.
+  init(_ state: ClusterState, isVersioned: Bool) throws {
+    let tables = isVersioned ? VersionedTables() : nil
+    let written = tables?.written ?? PolicyMaps.inMemory(.small)
+    seen = tables?.seen ?? written
+    table = PolicyTable(maps: written, nodeName: RandomPolicyCluster.nodeName)
     problems = table.apply(ClusterState().changes(to: state)).problems.filter { !$0.isExpected }
-    try tables.versions.publish()
+    try tables?.versions.publish()
     oracle = PolicyOracle(state)
   }
 
   func mismatch(at point: PolicyPoint, on packet: PolicyPacket) throws -> VerdictMismatch? {
-    try table.mismatch(at: point, on: packet, PolicyEvaluator(tables.seen), oracle)
+    try table.mismatch(at: point, on: packet, PolicyEvaluator(seen), oracle)
   }
 }
 
