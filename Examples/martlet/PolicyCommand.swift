@@ -50,7 +50,8 @@ struct PolicyCommand: ParsableCommand {
         }
         sets.removeAll { !concerned.contains($0.set) }
         if let endpoint, sets.isEmpty {
-          throw ValidationError("policy \(name) does not apply to \(endpoint): martlet policy list shows to whom it does")
+          throw ValidationError(
+            "policy \(name) does not apply to \(endpoint): martlet policy list shows to whom it does")
         }
         sets = sets.map { set in
           var set = set

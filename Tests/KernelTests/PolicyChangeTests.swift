@@ -89,7 +89,9 @@ import Testing
   }
 
   @Test(arguments: Conversation.combinations, moments)
-  func `A denied flow waits, and goes on where it was once it is allowed`(combination: (Conversation, AddressFamily), moment: (Age, Speaker)) throws {
+  func `A denied flow waits, and goes on where it was once it is allowed`(
+    combination: (Conversation, AddressFamily), moment: (Age, Speaker)
+  ) throws {
     for isEgress in [true, false] {
       let flow = try Flow(combination.0, combination.1, moment.0)
       flow.fixture.policy.replace(isEgress ? flow.egress : flow.ingress, with: [Rule(POLICY_DENY, 11)])
