@@ -13,6 +13,7 @@
 /* Traffic of the host itself. Set 0 is no set. */
 static __always_inline int judge_normal(struct policy_subject *subject, __u32 set, bool egress)
 {
+	subject->rule = 0;
 	if (!set || is_failsafe(subject, egress, false))
 		return ADMITTED;
 	return admission(judge(subject, set), COUNTER_DROP_HOST_POLICY);

@@ -10,6 +10,7 @@
 #include "admission.h"
 #include "draft.h"
 #include "forward.h"
+#include "host_business.h"
 #include "parse.h"
 #include "stale.h"
 
@@ -175,10 +176,16 @@ static __always_inline int copy_error_flow(const struct packet *packet, const st
 	return 0;
 }
 
-static __always_inline int unrelated_icmp_error(struct __sk_buff *skb, const struct packet *packet, enum hook hook)
+/*
+ * An error about no flow that is known. Perhaps it is about one of the host's own, which is tracked only where the host
+ * has policies, or about the tunnel; a pod has no flows but ours.
+ */
+static __always_inline int unrelated_icmp_error(struct __sk_buff *skb, const struct packet *packet,
+						const struct flow_tuple *quoted, enum hook hook)
 {
-	/* Perhaps about a flow of the host's own; a pod has none but ours. */
 	if (hook == HOOK_FROM_POD || find_address(&packet->tuple.destination).kind == ADDRESS_LOCAL_POD)
+		return drop(skb, COUNTER_DROP_INVALID_ICMP);
+	if (is_host_judged(skb, packet) && !is_tunnel_tuple(quoted))
 		return drop(skb, COUNTER_DROP_INVALID_ICMP);
 	return to_stack(skb);
 }
@@ -201,7 +208,7 @@ __noinline int prepare_icmp_error(struct __sk_buff *skb, const struct packet *pa
 	*tuple = reversed(&quotation->tuple);
 	flow = find_flow(tuple);
 	if (!flow || (hook == HOOK_FROM_POD && flow->input_ifindex != skb->ifindex) || is_stale(tuple, flow))
-		return unrelated_icmp_error(skb, packet, hook);
+		return unrelated_icmp_error(skb, packet, &quotation->tuple, hook);
 	if (judge_again(tuple, flow) != ADMITTED)
 		return drop(skb, COUNTER_DROP_INVALID_ICMP);
 	if (copy_error_flow(packet, tuple, flow))

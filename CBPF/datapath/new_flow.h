@@ -34,19 +34,20 @@ static __always_inline bool may_begin(const struct packet *packet)
 }
 
 /* Whether a pod has made a tunnel's packet, which somebody might take for a node's, and may not. */
-static __always_inline bool is_workload_tunnel(const struct packet *packet)
+static __always_inline bool is_workload_tunnel(__u8 protocol, __be16 destination_port)
 {
 	struct settings *current = current_settings();
 
 	if (current && current->workload_tunnels)
 		return false;
-	switch (packet->tuple.protocol) {
+	switch (protocol) {
 	case IPPROTO_IPIP:
 	case IPPROTO_IPV6:
 		return true;
+	case IPPROTO_UDP:
+		return destination_port == bpf_htons(tunnel_port) || destination_port == bpf_htons(VXLAN_PORT);
 	default:
-		return is_tunnel_packet(packet) || (packet->tuple.protocol == IPPROTO_UDP &&
-						    packet->tuple.destination_port == bpf_htons(VXLAN_PORT));
+		return false;
 	}
 }
 
@@ -227,6 +228,11 @@ static __always_inline int enter_flow(struct __sk_buff *skb, const struct packet
 		return drop(skb, has_ports(packet->tuple.protocol) ? COUNTER_DROP_INVALID_TCP_STATE
 								   : COUNTER_DROP_INVALID_ICMP);
 	aim(packet, &draft->flow, hook);
+	/* By way of a service it is no other. */
+	if (hook == HOOK_FROM_POD &&
+	    is_workload_tunnel(packet->tuple.protocol,
+			       draft->flow.backend_port ? draft->flow.backend_port : draft->flow.destination_port))
+		return drop(skb, COUNTER_DROP_WORKLOAD_TUNNEL);
 	draft->flow.exit_ifindex = known_exit(skb, &draft->flow, hook);
 	reason = admit_flow(&packet->tuple, &draft->flow, slot);
 	if (reason != ADMITTED)
@@ -255,7 +261,7 @@ __noinline int begin_flow(struct __sk_buff *skb, const struct packet *packet, __
 		return drop(skb, COUNTER_DROP_SOURCE_ADDRESS);
 	if (is_absent_pod(&packet->tuple.destination, destination))
 		return drop(skb, COUNTER_DROP_NO_ENDPOINT);
-	if (hook == HOOK_FROM_POD && is_workload_tunnel(packet))
+	if (hook == HOOK_FROM_POD && is_workload_tunnel(packet->tuple.protocol, packet->tuple.destination_port))
 		return drop(skb, COUNTER_DROP_WORKLOAD_TUNNEL);
 	by_stack = is_of_link || is_host_business(packet, source, destination, hook);
 	if (by_stack && !is_host_judged(skb, packet))

@@ -14,10 +14,15 @@
 #include "tunnel_port.h"
 #include "verdict.h"
 
+static __always_inline bool is_tunnel_tuple(const struct flow_tuple *tuple)
+{
+	return tuple->protocol == IPPROTO_UDP && tuple->destination_port == bpf_htons(tunnel_port);
+}
+
 /* The tunnel's own outer packets, on their way to or from the device. */
 static __always_inline bool is_tunnel_packet(const struct packet *packet)
 {
-	return packet->tuple.protocol == IPPROTO_UDP && packet->tuple.destination_port == bpf_htons(tunnel_port);
+	return is_tunnel_tuple(&packet->tuple);
 }
 
 /* The index of the node that sent this packet through the tunnel; 0 if no node of the cluster did. */

@@ -102,6 +102,7 @@ struct ExplainCommand: ParsableCommand {
 
   private func protocolNumber(_ family: AddressFamily) throws -> L4Protocol {
     if number.lowercased() == "icmp" { return family == .ipv4 ? .icmp : .icmpv6 }
+    if number.lowercased() == "icmpv6", family == .ipv6 { return .icmpv6 }
     if let known = L4Protocol(number) ?? L4Protocol(number.uppercased()) { return known }
     throw ValidationError("\"\(number)\" is not one of tcp, udp, sctp, icmp, icmpv6, or a number to 255")
   }

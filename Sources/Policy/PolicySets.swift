@@ -148,9 +148,12 @@ final class PolicySets {
 
   private func update(_ number: UInt32) {
     guard pending?.insert(number) == nil, let entry = entries[number], let context else { return }
+    // What finds no room anyway is not worked out for it: the attempt is made again and again.
+    let all = catalog.rules(entry.list)
+    guard all.count <= BitVector.capacity else { return fail(entry, number, .tooManyRules(all.count)) }
     // Rules that somebody uses stay used while this goes on.
     var begun: [RuleExpansion] = []
-    let rules = catalog.rules(entry.list).map { listed in
+    let rules = all.map { listed in
       if let expansion = listed.rule.expansion { return (expansion: expansion, tier: listed.tier) }
       begun.append(context.book.retain(listed.rule))
       return (expansion: begun[begun.count - 1], tier: listed.tier)

@@ -97,6 +97,16 @@ import Testing
     #expect(denied.disagreements.isEmpty)
   }
 
+  @Test(.timeLimit(.minutes(1))) func `Each family's ICMP has its name`() throws {
+    let scene = try PolicyScene()
+    defer { scene.end() }
+    for (family, number) in [("ipv4", "icmp"), ("ipv6", "icmp"), ("ipv6", "ICMPv6"), ("ipv6", "icmpv6")] {
+      let result = try scene.explain(
+        ["--from", "shop/client", "--to", "shop/web", "--protocol", number, "--family", family])
+      #expect(result.status == .exited(0), "\(family) \(number): \(result.errors)")
+    }
+  }
+
   /// The agent has been killed, and does not know yet.
   @Test(.timeLimit(.minutes(1))) func `Where manifests say something else than the programs, it says so`() throws {
     let scene = try PolicyScene()

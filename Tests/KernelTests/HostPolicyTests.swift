@@ -229,6 +229,42 @@ import Testing
     }
   }
 
+  /// Where the host has policies its flows are tracked, so that an error about none of them is about nothing.
+  @Test(arguments: AddressFamily.allCases)
+  func `An error about no flow passes only where there is no endpoint, or about the tunnel`(
+    family: AddressFamily
+  ) throws {
+    let places: [(Party, Party, Place)] = [
+      (.client, .node, .fromNet), (.client, .remote, .fromNet), (.node, .remote, .toNet),
+    ]
+    for (sender, receiver, place) in places {
+      func error(aboutPort port: UInt16) -> PacketBuilder {
+        let quoted = PacketBuilder().ip(from: receiver.address(family), to: sender.address(family))
+          .udp(from: 40_000, to: port).payload(count: 8)
+        return PacketBuilder().ethernet().ip(from: sender.address(family), to: receiver.address(family))
+          .icmp(.unreachable(.port)).quoting(quoted)
+      }
+      let fixture = try DatapathFixture()
+      try fixture.send(error(aboutPort: 8080), at: place).expect(.pass)
+      try fixture.policy.protect(fixture.datapath.network, by: host_endpoint())
+      try fixture.send(error(aboutPort: 8080), at: place).expect(.drop)
+      #expect(try fixture.counts()["drop_invalid_icmp"] == 1)
+      try fixture.send(error(aboutPort: 14_789), at: place).expect(.pass)
+    }
+  }
+
+  /// Nobody has judged it, whoever was judged before.
+  @Test(arguments: AddressFamily.allCases)
+  func `A flow to a failsafe port is let in by no rule`(family: AddressFamily) throws {
+    let fixture = try fixture { $1.ingress = $0.write([Rule(POLICY_ALLOW, 5)]) }
+    try fixture.policy.keepOpen(.tcp, 22, from: .all(.ipv4))
+    let judged = Flow(fixture, .tcp, family, from: .client, to: .node)
+    let failsafe = Flow(fixture, .tcp, family, from: .client, to: .node, port: 22)
+    for flow in [judged, failsafe] { try flow.ask(at: .fromNet).expect(.pass) }
+    #expect(try fixture.half(.tcp, judged.source, judged.destination)?.ingressRule == 5)
+    #expect(try fixture.half(.tcp, failsafe.source, failsafe.destination)?.ingressRule == 0)
+  }
+
   /// Unlike what the host itself sends, what is forwarded goes on where no rule matches, and failsafes are not for it.
   @Test(arguments: AddressFamily.allCases) func unmatchedForwardedTrafficGoesOn(family: AddressFamily) throws {
     let fixture = try fixture {

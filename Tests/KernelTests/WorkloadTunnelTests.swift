@@ -37,6 +37,20 @@ import Testing
   }
 
   @Test(arguments: AddressFamily.allCases)
+  func `By way of a service they are dropped as well`(family: AddressFamily) throws {
+    let fixture = try DatapathFixture()
+    for (server, port) in [(Party.pod2, UInt16(4_789)), (.otherNode, 4_789), (.otherNode, 14_789)] {
+      try fixture.forgetTraffic()
+      try fixture.serve(at: .service, 80, .udp, family, by: [(server, port)])
+      let packet = PacketBuilder().ethernet().ip(from: Party.pod1.address(family), to: Party.service.address(family))
+        .udp(from: 40_000, to: 80).payload(count: 40)
+      try fixture.send(packet, at: .fromPod(.pod1)).expect(.drop)
+      #expect(try fixture.counts() == ["from_pod": 1, "drop_workload_tunnel": 1], "\(server) \(port)")
+      #expect(try fixture.halfCounts() == (0, 0))
+    }
+  }
+
+  @Test(arguments: AddressFamily.allCases)
   func `Where pods may have tunnels, theirs go on like anything else`(family: AddressFamily) throws {
     let fixture = try DatapathFixture()
     try fixture.configure { $0.workload_tunnels = 1 }

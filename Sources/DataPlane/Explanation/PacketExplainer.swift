@@ -143,7 +143,7 @@ public final class PacketExplainer {
 
   private func observe(_ packet: PolicyPacket, at place: Place) throws -> Observation {
     // What is dropped there, the next hook drops by the same tables, and counts it.
-    let isDroppedOnWire = try probe.isDroppedOnWire(packet, at: place.interface)
+    let isDroppedOnWire = try place.program == "from_net" && probe.isDroppedOnWire(packet, at: place.interface)
     let result = try probe.run(place.program, at: place.interface, packet)
     let reasons = result.counters.filter { $0.hasPrefix("drop_") }.sorted()
     if result.isDropped || !reasons.isEmpty || isDroppedOnWire {

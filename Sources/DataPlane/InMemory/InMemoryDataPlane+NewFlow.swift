@@ -168,6 +168,7 @@ extension InMemoryDataPlane {
     }
     var flow = drafted
     aim(arrival, &flow)
+    if arrival.isFromPod && isWorkloadTunnel(flow.judged) { return PacketFate(.dropped(.workloadTunnel)) }
     let source = tables.address(arrival.tuple.source)
     let opener = source.kind == ADDRESS_LOCAL_POD.rawValue ? source.index : 0
     let service = choice.flatMap { services.port(withID: $0.frontend.service) }
