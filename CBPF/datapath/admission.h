@@ -157,18 +157,11 @@ static __always_inline void stamp_verdict(struct flow *reply, struct flow *opene
 	opener->policy_generation = reply->policy_generation = generation;
 }
 
-/* Judges a flow altogether, by policies that were not changed meanwhile. */
-static __always_inline int admit_again(const struct policy_scratch *scratch, const struct flow_tuple *opener,
-				       struct flow *flow, __u32 source)
+static __always_inline int admit_again(const struct flow_tuple *opener, struct flow *flow, __u32 source)
 {
-	int result = ADMITTED, i;
+	int result = admit_before_nat(opener, flow);
 
-	for (i = 0; i < 2; i++) {
-		result = judge_wholly(opener, flow, source);
-		if (!is_overtaken(&scratch->subject))
-			break;
-	}
-	return result;
+	return result == ADMITTED ? admit_flow(opener, flow, source) : result;
 }
 
 /*
@@ -197,8 +190,8 @@ __noinline int judge_again(const struct flow_tuple *tuple, struct flow *flow)
 	other = find_flow(partner);
 	if (!other || (is_idle(tuple, flow) && is_idle(partner, other)))
 		return ADMITTED;
-	result = flow->flags & FLOW_OPENER ? admit_again(scratch, tuple, flow, other->endpoint)
-					   : admit_again(scratch, partner, other, flow->endpoint);
+	result = flow->flags & FLOW_OPENER ? admit_again(tuple, flow, other->endpoint)
+					   : admit_again(partner, other, flow->endpoint);
 	if (result < 0)
 		remove_flow(tuple, flow);
 	else if (result == ADMITTED && flow->flags & FLOW_OPENER)
