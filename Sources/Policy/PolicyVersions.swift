@@ -18,10 +18,10 @@ import CBPF
 /// changed, and reads again.
 public final class PolicyVersions {
   private let store: (any ArrayStorage<UInt32>)?
-  /// What the map holds: how often anything was published, and ``settings``.
+  /// What the map holds: how often anything was published, and ``flags``.
   private var word: UInt32 = 0
   /// What else takes effect with the version: the map's word above `POLICY_VERSION_COUNT_MASK`.
-  public var settings: UInt32 = 0
+  public var flags: UInt32 = 0
   /// Whether there are differences that nobody sees yet.
   private var isOpen = false
   private var tables: [any VersionedTable] = []
@@ -56,10 +56,10 @@ public final class PolicyVersions {
   /// Has all that was written take effect. If it throws, nothing has: it may be called again.
   public func publish() throws(BPFError) {
     let mask = UInt32(POLICY_VERSION_COUNT_MASK)
-    precondition(settings & mask == 0, "bits that are the count's")
-    guard isOpen || settings != word & ~mask else { return }
+    precondition(flags & mask == 0, "bits that are the count's")
+    guard isOpen || flags != word & ~mask else { return }
     if isOpen { for table in tables { try table.prepare() } }
-    word = (isOpen ? word &+ 1 : word) & mask | settings
+    word = (isOpen ? word &+ 1 : word) & mask | flags
     store?.write([word], at: 0)
     isOpen = false
   }

@@ -13,6 +13,8 @@ struct HostInterface {
 struct HostEndpointPlacement {
   /// The names of the host endpoints by interface; ``everyInterface`` stands for all that have none of their own.
   private(set) var names: [InterfaceIndex: String] = [:]
+  /// Whether anybody has written a host endpoint for the node, wherever it may be.
+  let hasWritten: Bool
   /// Host endpoints that are in the way of each other.
   private(set) var problems: [DataPlaneProblem] = []
 
@@ -24,9 +26,10 @@ struct HostEndpointPlacement {
   /// Places `endpoints`. Of several for one interface the first in order of name counts; written ones come before
   /// `automatic` ones.
   init(
-    _ endpoints: some Sequence<HostEndpoint>, automatic: some Sequence<HostEndpoint>,
+    _ endpoints: some Collection<HostEndpoint>, automatic: some Sequence<HostEndpoint>,
     at interfaces: [HostInterface]
   ) {
+    hasWritten = !endpoints.isEmpty
     for endpoint in endpoints.sorted(by: { $0.name < $1.name }) {
       for interface in Self.interfaces(of: endpoint, interfaces) {
         if let other = names[interface] {

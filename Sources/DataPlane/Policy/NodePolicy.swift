@@ -60,25 +60,25 @@ final class NodePolicy {
 
   // MARK: - Changes
 
-  /// Makes `changes`, as far as policies have to do with them.
+  /// Makes `changes`, as far as policies have to do with them, each before the next begins unless they are very many.
   func apply(_ changes: [StateChange]) -> [DataPlaneProblem] {
+    let relevant = changes.filter(\.concernsPolicy)
+    let batches = relevant.count > PolicyTable.most ? [relevant] : relevant.map { [$0] }
+    return batches.flatMap(applyTogether)
+  }
+
+  /// Makes `changes` take effect at once.
+  private func applyTogether(_ changes: [StateChange]) -> [DataPlaneProblem] {
     // A copy of its own: one that shares the data plane's would have each change copy all there is.
-    for change in changes where change.concernsPolicy { self.state.apply(change) }
-    let relevant = withAutomaticHostEndpoints(changes.filter(\.concernsPolicy))
-    guard relevant.count <= PolicyTable.most else { return finish(table.apply(relevant)) + publish() }
-    // What one change concerns takes effect together, and before the next begins.
-    return relevant.flatMap { change in
-      var problems = finish(table.apply([change]))
-      if change.concernsPlacement {
-        place()
-        problems += writeHostEndpoints()
-      }
-      return problems + publish()
-    }
+    for change in changes { state.apply(change) }
+    let outcome = table.apply(withAutomaticHostEndpoints(changes))
+    let concernsPlacement = changes.contains(where: \.concernsPlacement)
+    if concernsPlacement { place() }
+    return finish(outcome, concernsHost: concernsPlacement) + publish()
   }
 
   private func publish() -> [DataPlaneProblem] {
-    maps.versions.settings =
+    maps.versions.flags =
       untrackedStages << UInt32(POLICY_VERSION_UNTRACKED_SHIFT)
       | workloadToHost.rawValue << UInt32(POLICY_VERSION_WORKLOAD_TO_HOST_SHIFT)
     return reporting("policies") { try maps.versions.publish() }
@@ -102,7 +102,7 @@ final class NodePolicy {
     case .accept: WORKLOAD_TO_HOST_ACCEPT
     case .drop: WORKLOAD_TO_HOST_DROP
     case .return: WORKLOAD_TO_HOST_JUDGE
-    case .automatic: writtenHostEndpoints.isEmpty ? WORKLOAD_TO_HOST_ACCEPT : WORKLOAD_TO_HOST_DROP
+    case .automatic: placement.hasWritten ? WORKLOAD_TO_HOST_DROP : WORKLOAD_TO_HOST_ACCEPT
     }
   }
 
@@ -116,10 +116,10 @@ final class NodePolicy {
     return stages
   }
 
-  private func finish(_ outcome: PolicyTable.Outcome) -> [DataPlaneProblem] {
+  private func finish(_ outcome: PolicyTable.Outcome, concernsHost: Bool = false) -> [DataPlaneProblem] {
     var problems = outcome.problems.map(DataPlaneProblem.init)
     hasChanged = hasChanged || outcome.changesVerdicts
-    var concernsHost = false
+    var concernsHost = concernsHost
     for point in outcome.changedPoints {
       switch point {
       case .workload(let name, _): if let slot = slots[name] { write(name, slot) }

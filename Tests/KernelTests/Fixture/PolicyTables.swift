@@ -102,10 +102,10 @@ final class PolicyTables: Sendable {
   func publish(
     untracked: UInt32 = 0, workloadToHost: workload_to_host = WORKLOAD_TO_HOST_ACCEPT, count: UInt32 = 0
   ) {
-    let settings =
+    let flags =
       untracked << UInt32(POLICY_VERSION_UNTRACKED_SHIFT)
       | workloadToHost.rawValue << UInt32(POLICY_VERSION_WORKLOAD_TO_HOST_SHIFT)
-    version.write([settings | count], at: 0)
+    version.write([flags | count], at: 0)
   }
 
   /// Has every pod of the datapath allowed everything.
