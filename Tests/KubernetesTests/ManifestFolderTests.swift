@@ -144,7 +144,7 @@ struct ManifestFolderTests {
       return try contents(["x.yaml": text]).problems.first?.message
     }
     for text in [
-      "a", "'80'", "\"true\"", "10.0.0.1", "1.2.3", "2026-01-02T03:04:05Z", "-", "!!str 80", "0x", "fd00::1",
+      "a", "'80'", "\"true\"", "10.0.0.1", "1.2.3", "2026-01-02T03:04:05Z", "-", "!!str 80", "0x", "fd00::1", "y", "N",
     ] {
       #expect(try complaint(text) == nil, "\(text)")
     }

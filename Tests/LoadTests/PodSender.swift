@@ -20,11 +20,7 @@ struct PodSender: ~Copyable {
 
   /// A sender of IPv4 packets to `destination`.
   init(_ pod: Topology.Pod, to destination: IPAddress) throws {
-    let hook = Hook.tcx(.ingress, interface: pod.nodeInterface.index)
-    guard let attached = try hook.attached().programs.first else {
-      throw BPFError(.invalid, operation: "find", object: "\(hook)", hint: "nothing is attached")
-    }
-    program = try Program(id: attached.programID)
+    program = try Program(attachedTo: .tcx(.ingress, interface: pod.nodeInterface.index))
     context = SocketBufferContext(interface: pod.nodeInterface.index)
     packet =
       PacketBuilder().ethernet(from: pod.host.interface.mac, to: pod.nodeInterface.mac)

@@ -1,12 +1,10 @@
 import BPF
 import BPFTesting
-import CBPF
 import DataPlane
 import Model
 import Networking
 import Policy
 import PolicyTesting
-import Synchronization
 
 /// A node of a random cluster with three pods that stay where they are, and the data plane that serves it.
 final class StormNode: Sendable {
@@ -86,102 +84,5 @@ final class StormNode: Sendable {
         from: source, to: destination, cluster.generator.pick([.tcp, .udp]), sourcePort: 40_000,
         destinationPort: cluster.generator.pick([53, 80, 81, 443, 61])),
       sender: sender, receiver: receiver)
-  }
-}
-
-/// A packet that is sent again and again.
-struct StormQuestion: Sendable, CustomStringConvertible {
-  let packet: PolicyPacket
-  /// The pod that sends it; `nil`: it comes from outside.
-  let sender: NamespacedName?
-  /// The pod that it is for; `nil`: the node itself.
-  let receiver: NamespacedName?
-
-  var description: String { "\(packet)" }
-}
-
-/// What the objects say, of all that a packet meets on its way.
-struct StormOracle {
-  private let oracle: PolicyOracle
-  private let host: String?
-
-  init(_ state: ClusterState) {
-    oracle = PolicyOracle(state)
-    // Those of a random cluster are all for every interface, so that the first by name counts.
-    host = state.hostEndpoints.values.filter { $0.node == StormNode.name }.map(\.name).min()
-  }
-
-  func decision(on question: StormQuestion) -> PolicyDecision {
-    var isHostAdmitted = false
-    for stage in stages(of: question) {
-      guard let point = point(stage, question), !(stage.isHosts && isHostAdmitted) else { continue }
-      let decision = oracle.verdict(at: point, on: question.packet).decision
-      switch decision {
-      case .deny, .reject: return decision
-      case .next: continue
-      case .allow where stage == .untracked && question.receiver == nil: return .allow
-      case .allow: if stage == .untracked || stage == .beforeNAT { isHostAdmitted = true }
-      }
-    }
-    return .allow
-  }
-
-  private enum Stage {
-    case untracked, beforeNAT, forwardIngress, toHost, podEgress, podIngress, forwardEgress
-
-    var isHosts: Bool { self != .podEgress && self != .podIngress }
-  }
-
-  private func stages(of question: StormQuestion) -> [Stage] {
-    switch (question.sender, question.receiver) {
-    case (nil, nil): [.untracked, .beforeNAT, .toHost]
-    case (nil, _): [.untracked, .beforeNAT, .forwardIngress, .podIngress, .forwardEgress]
-    case (_, nil): [.beforeNAT, .podEgress, .toHost]
-    default: [.beforeNAT, .forwardIngress, .podEgress, .podIngress, .forwardEgress]
-    }
-  }
-
-  private func point(_ stage: Stage, _ question: StormQuestion) -> PolicyPoint? {
-    switch stage {
-    case .podEgress: question.sender.map { .workload($0, .egress) }
-    case .podIngress: question.receiver.map { .workload($0, .ingress) }
-    case .untracked: host.map { .host(name: $0, .untrackedIngress) }
-    case .beforeNAT: host.map { .host(name: $0, .beforeNAT) }
-    case .forwardIngress: host.map { .host(name: $0, .forwardIngress) }
-    case .forwardEgress: host.map { .host(name: $0, .forwardEgress) }
-    case .toHost: host.map { .host(name: $0, .ingress) }
-    }
-  }
-}
-
-/// Gives the program of an interface a question's packets, without anybody receiving what becomes of them. To be used in
-/// the node's namespace.
-final class StormSender {
-  private let program: Program
-  private let context: SocketBufferContext
-  private let question: StormQuestion
-
-  init(_ question: StormQuestion, _ node: StormNode) throws {
-    let interface = question.sender.flatMap { node.pods[$0] } ?? node.network
-    let hook = Hook.tcx(.ingress, interface: interface.index)
-    guard let attached = try hook.attached().programs.first else {
-      throw BPFError(.invalid, operation: "find", object: "\(hook)", hint: "nothing is attached")
-    }
-    program = try Program(id: attached.programID)
-    context = SocketBufferContext(interface: interface.index)
-    self.question = question
-  }
-
-  func send(from port: UInt16) throws -> PolicyDecision {
-    let packet = question.packet
-    let ip = PacketBuilder().ethernet().ip(from: packet.source, to: packet.destination)
-    let bytes =
-      packet.protocol == .tcp
-      ? ip.tcp(from: port, to: packet.destinationPort, flags: .syn).bytes
-      : ip.udp(from: port, to: packet.destinationPort).bytes
-    let result = try program.testRun(bytes, context: context, growth: 256)
-    // TC_ACT_SHOT; and what goes back to the sender tells it so.
-    if result.returnValue == 2 { return .deny }
-    return ParsedPacket(result.packet).ip?.destination == packet.destination ? .allow : .reject
   }
 }
