@@ -107,6 +107,44 @@ import Testing
     }
   }
 
+  @Test(.timeLimit(.minutes(1))) func `What is untracked is asked about where it passes, and nowhere else`() throws {
+    let scene = try PolicyScene()
+    defer { scene.end() }
+    try scene.changePolicies { _ in
+      """
+      apiVersion: projectcalico.org/v3
+      kind: HostEndpoint
+      metadata: {name: host, labels: {host: n1}}
+      spec: {node: n1, interfaceName: "*"}
+      ---
+      apiVersion: projectcalico.org/v3
+      kind: GlobalNetworkPolicy
+      metadata: {name: open}
+      spec: {selector: has(host), order: 20, ingress: [{action: Allow}], egress: [{action: Allow}]}
+      ---
+      apiVersion: projectcalico.org/v3
+      kind: GlobalNetworkPolicy
+      metadata: {name: untracked}
+      spec:
+        selector: has(host)
+        order: 10
+        doNotTrack: true
+        applyOnForward: true
+        ingress: [{action: Deny, protocol: TCP, destination: {ports: [8081]}}]
+        egress: [{action: Deny, protocol: TCP, destination: {ports: [8082]}}]
+      """
+    }
+    for (from, to, port, passes) in [
+      ("n1", "10.0.1.100", "8081", true), ("n1", "10.0.1.100", "8082", false),
+      ("10.0.1.100", "n1", "8081", false), ("10.0.1.100", "n1", "8082", true),
+      ("n1", "shop/client", "8081", true), ("n1", "shop/client", "8082", true),
+    ] {
+      let result = try scene.explain(["--from", from, "--to", to, "--port", port])
+      #expect(result.status == .exited(0), "\(from) to \(to) \(port): \(result.output)\(result.errors)")
+      #expect(result.output.contains("dropped") != passes, "\(from) to \(to) \(port): \(result.output)")
+    }
+  }
+
   /// The agent has been killed, and does not know yet.
   @Test(.timeLimit(.minutes(1))) func `Where manifests say something else than the programs, it says so`() throws {
     let scene = try PolicyScene()
