@@ -29,7 +29,7 @@ enum Forwarder: Hashable, CustomStringConvertible {
   }
 }
 
-/// A node with two pods in namespaces of its own, where the first pod reaches the second through one of many services.
+/// A node with pods in namespaces of its own, where the first pod reaches the second through one of many services.
 final class BenchmarkCluster: Sendable {
   let topology: Topology
   let forwarder: Forwarder
@@ -46,8 +46,8 @@ final class BenchmarkCluster: Sendable {
   var server: Topology.Pod { topology.nodes[0].pods[1] }
 
   /// Builds the cluster and programs its node.
-  init(_ forwarder: Forwarder) throws {
-    let topology = try Topology(nodes: 1, podsPerNode: 2)
+  init(_ forwarder: Forwarder, pods: Int = 2) throws {
+    let topology = try Topology(nodes: 1, podsPerNode: pods)
     self.topology = topology
     self.forwarder = forwarder
     let node = Self.node(topology)
