@@ -186,24 +186,16 @@ static __always_inline __u8 icmp_question(const struct packet *packet)
 	return type > ICMP_TIMESTAMP && type <= ICMP_ADDRESS_MASK_REPLY && !(type & 1) ? type - 1 : type;
 }
 
+static __always_inline bool is_echo(__u8 protocol, __u8 question)
+{
+	return question == (protocol == IPPROTO_ICMPV6 ? ICMPV6_ECHO_REQUEST : ICMP_ECHO);
+}
+
 /* Whether a question of this type, and its answer, have an identifier by which they are told from others. */
 static __always_inline bool has_icmp_id(__u8 protocol, __u8 question)
 {
-	if (protocol == IPPROTO_ICMPV6)
-		return question == ICMPV6_ECHO_REQUEST;
-	return question == ICMP_ECHO || (question >= ICMP_TIMESTAMP && question <= ICMP_ADDRESS_MASK_REPLY);
-}
-
-static __always_inline bool packet_is_echo(const struct packet *packet, bool request)
-{
-	switch (packet->tuple.protocol) {
-	case IPPROTO_ICMP:
-		return packet->icmp_type == (request ? ICMP_ECHO : ICMP_ECHO_REPLY);
-	case IPPROTO_ICMPV6:
-		return packet->icmp_type == (request ? ICMPV6_ECHO_REQUEST : ICMPV6_ECHO_REPLY);
-	default:
-		return false;
-	}
+	return is_echo(protocol, question) ||
+	       (protocol == IPPROTO_ICMP && question >= ICMP_TIMESTAMP && question <= ICMP_ADDRESS_MASK_REPLY);
 }
 
 #endif

@@ -188,18 +188,17 @@ static __always_inline int parse_icmp(struct __sk_buff *skb, struct packet *pack
 {
 	/* ICMPv6 has the same first eight bytes. */
 	struct icmp_header *icmp = pull(skb, packet->l4, sizeof(*icmp));
+	__u8 question;
 
 	if (!icmp || length < sizeof(*icmp))
 		return COUNTER_DROP_TRUNCATED;
 	packet->icmp_type = icmp->type;
 	packet->icmp_code = icmp->code;
-	if (packet_is_echo(packet, true) || packet_is_echo(packet, false)) {
+	question = icmp_question(packet);
+	if (has_icmp_id(packet->tuple.protocol, question))
 		packet->tuple.source_port = packet->tuple.destination_port = icmp->id;
-	} else {
-		packet->tuple.icmp_query = icmp_question(packet);
-		if (has_icmp_id(packet->tuple.protocol, packet->tuple.icmp_query))
-			packet->tuple.source_port = packet->tuple.destination_port = icmp->id;
-	}
+	if (!is_echo(packet->tuple.protocol, question))
+		packet->tuple.icmp_query = question;
 	return PARSE_OK;
 }
 

@@ -4,6 +4,7 @@ import Dispatch
 import Foundation
 import Kubernetes
 import Logging
+import Model
 import Netlink
 
 /// Drives the data plane from the manifests and from what changes in the node's network.
@@ -16,6 +17,7 @@ actor Agent {
   private let health: HealthServer?
   private let logger: Logger
   private var hasStarted = false
+  private var hasNode = true
 
   /// An agent that answers at `healthPort`, if that is not 0, how the node and its services are.
   init(
@@ -55,11 +57,26 @@ actor Agent {
 
   private func apply(_ update: ManifestUpdate) {
     for problem in update.problems { logger.warning("\(problem)") }
+    checkNode(in: update.state)
     health?.noteChange()
     report(hasStarted ? dataPlane.apply(update.changes) : dataPlane.start(with: update.state))
     health?.noteSync(dataPlane)
     announce(hasStarted ? "synced" : "ready")
     hasStarted = true
+  }
+
+  /// Said once, until it comes and goes again.
+  private func checkNode(in state: ClusterState) {
+    let name = dataPlane.options.configuration.nodeName
+    let isThere = state.nodes[name] != nil
+    if hasNode, !isThere {
+      logger.warning(
+        """
+        no manifest has a Node named \(name): until one does, this node has no node ports, no pod ranges and no tunnel; \
+        correct --node, or add it
+        """)
+    }
+    hasNode = isThere
   }
 
   /// A burst of events, as when a pod is plugged in, costs one look at the network.

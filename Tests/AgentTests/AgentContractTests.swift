@@ -76,6 +76,22 @@ import Testing
     for part in ["service.yaml", "document 1", "line 4", "spec.clusterIP"] { #expect(complaint.contains(part)) }
   }
 
+  @Test(.timeLimit(.minutes(1))) func missingNodeIsReportedOnceEachTime() throws {
+    let node = try AgentProcess.Node()
+    defer { node.remove() }
+    try node.write(Self.service("10.96.0.10"), to: "service.yaml")
+    let agent = try AgentProcess(node)
+    defer { agent.end() }
+    func reports() -> Int { agent.log.filter { $0.contains("no manifest has a Node named n1") }.count }
+    #expect(reports() == 1)
+    try agent.applying { try node.write(Self.service("10.96.0.11"), to: "service.yaml") }
+    #expect(reports() == 1)
+    try agent.applying { try node.write(Self.nodeManifest) }
+    #expect(reports() == 1)
+    try agent.applying { try node.write("") }
+    #expect(reports() == 2)
+  }
+
   @Test(.timeLimit(.minutes(1))) func whatCannotBeIsSaidInOneLine() throws {
     let node = try AgentProcess.Node()
     defer { node.remove() }
