@@ -218,16 +218,19 @@ __noinline int judge_at_exit(const struct flow_tuple *opener, struct flow *flow,
 	flow->exit_ifindex = interface;
 	subject = &scratch->subject;
 	subject->version = current_policy_version();
+	if (flow->policy_version != (__u8)subject->version)
+		goto overtaken;
 	describe_flow(subject, opener, flow);
 	result = judge_exit(scratch, flow);
-	if (flow->policy_version != (__u8)subject->version || is_overtaken(subject)) {
-		/* As if it had been found at its next packet. */
-		flow->policy_generation--;
-		return OVERTAKEN;
-	}
+	if (is_overtaken(subject))
+		goto overtaken;
 	if (result != ADMITTED)
 		remove_flow(opener, flow);
 	return result;
+overtaken:
+	/* As if it had been found at its next packet. */
+	flow->policy_generation--;
+	return OVERTAKEN;
 }
 
 /*
