@@ -50,7 +50,7 @@ static __always_inline bool is_host_endpoint(__u32 key)
 {
 	struct host_endpoints *found = bpf_map_lookup_elem(&host_endpoints, &key);
 
-	return found && found->version[current_policy_version() & (POLICY_VERSIONS - 1)].present;
+	return found && found->versions[current_policy_version() & (POLICY_VERSIONS - 1)].present;
 }
 
 /* Whether the host has an endpoint at the interface. */
@@ -71,7 +71,7 @@ static __always_inline bool copy_host_endpoint(__u32 key, __u32 version, struct 
 	for (i = 0; i < 3 && found; i++) {
 		const struct host_endpoints *before = found;
 
-		*copy = found->version[version & (POLICY_VERSIONS - 1)];
+		*copy = found->versions[version & (POLICY_VERSIONS - 1)];
 		barrier();
 		found = bpf_map_lookup_elem(&host_endpoints, &key);
 		if (found == before)

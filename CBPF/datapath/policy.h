@@ -65,7 +65,7 @@ static __always_inline const __u64 *policy_word(__u32 index)
 static __always_inline const struct policy_header *find_header(__u32 set, __u32 version)
 {
 	struct policy_set *found = bpf_map_lookup_elem(&policy_sets, &set);
-	__u32 header = found ? found->header[version & (POLICY_VERSIONS - 1)] : 0;
+	__u32 header = found ? found->versions[version & (POLICY_VERSIONS - 1)] : 0;
 
 	return set && header ? bpf_map_lookup_elem(&policy_headers, &header) : NULL;
 }

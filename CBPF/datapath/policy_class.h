@@ -44,7 +44,7 @@ static __always_inline __u32 read_identity(const struct ip_address *address, __u
 
 	for (i = 0; i < 3 && found; i++) {
 		const struct policy_class *before = found;
-		__u32 class = *(volatile __u32 *)&found->number[version];
+		__u32 class = *(volatile __u32 *)&found->versions[version];
 
 		found = find_identity(address);
 		if (found == before)
@@ -65,7 +65,7 @@ static __always_inline __u32 read_tuple(const struct ip_address *address, __be16
 	found = bpf_map_lookup_elem(&policy_tuples, &key);
 	for (i = 0; i < 3 && found; i++) {
 		const struct policy_class *before = found;
-		__u32 class = *(volatile __u32 *)&found->number[version];
+		__u32 class = *(volatile __u32 *)&found->versions[version];
 
 		found = bpf_map_lookup_elem(&policy_tuples, &key);
 		if (found == before)
@@ -81,14 +81,14 @@ static __always_inline __u32 read_prefix(const struct ip_address *address, __u32
 
 	__builtin_memcpy(key.address, address, sizeof(key.address));
 	class = bpf_map_lookup_elem(&policy_prefixes, &key);
-	return class ? class->number[version] : 0;
+	return class ? class->versions[version] : 0;
 }
 
 static __always_inline __u32 read_port(__u32 index, __u32 version)
 {
 	struct policy_class *class = bpf_map_lookup_elem(&policy_ports, &index);
 
-	return class ? class->number[version] : 0;
+	return class ? class->versions[version] : 0;
 }
 
 static __always_inline __u32 read_destination_port(const struct policy_subject *subject)

@@ -22,7 +22,7 @@ static __always_inline const struct endpoint_policy *find_endpoint_policy(__u32 
 {
 	struct endpoint_policies *found = bpf_map_lookup_elem(&endpoint_policies, &slot);
 
-	return found ? &found->version[subject->version & (POLICY_VERSIONS - 1)] : NULL;
+	return found ? &found->versions[subject->version & (POLICY_VERSIONS - 1)] : NULL;
 }
 
 /* The policy of a pod that is not known yet denies. */

@@ -106,7 +106,7 @@ final class PolicyNode: Sendable {
   private static func set(_ pins: PinFolder) throws -> UInt32 {
     let policies = try MappedArray<endpoint_policies>(pinned: "\(pins.root)/maps/endpoint_policies")
     for slot in 1..<policies.capacity {
-      let set = policies.read(slot).version.0.ingress
+      let set = policies.read(slot).versions.0.ingress
       if set != 0 { return set }
     }
     throw BPFError(.notFound, operation: "find", object: "the pods' policy set", hint: "no pod has one")

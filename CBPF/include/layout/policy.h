@@ -97,12 +97,12 @@ enum untracked_stage {
  * denies everything.
  */
 struct policy_set {
-	__u32 header[POLICY_VERSIONS];
+	__u32 versions[POLICY_VERSIONS];
 };
 
 /* A class by version; 0: none. */
 struct policy_class {
-	__u32 number[POLICY_VERSIONS];
+	__u32 versions[POLICY_VERSIONS];
 };
 
 /* The sets that a pod is judged by. 0: not known yet, and all is denied. */
@@ -113,7 +113,7 @@ struct endpoint_policy {
 
 /* Map `endpoint_policies`: array by the pod's slot in `endpoints`, memory-mapped. */
 struct endpoint_policies {
-	struct endpoint_policy version[POLICY_VERSIONS];
+	struct endpoint_policy versions[POLICY_VERSIONS];
 };
 
 /*
@@ -165,7 +165,7 @@ struct host_endpoint {
 
 /* Map `host_endpoints`: hash by interface index, 0: every interface that has none of its own. */
 struct host_endpoints {
-	struct host_endpoint version[POLICY_VERSIONS];
+	struct host_endpoint versions[POLICY_VERSIONS];
 };
 
 /*
