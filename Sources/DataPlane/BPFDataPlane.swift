@@ -67,28 +67,28 @@ public final class BPFDataPlane: DataPlane {
   /// Likewise, of policy.
   public let policyMaps: DatapathPolicyMaps
 
-  private let netlink: NetlinkSocket
-  private let programs: DatapathPrograms
-  private let attachments: InterfaceAttachments
-  private let endpoints: EndpointTable
-  private let addresses: AddressTable
-  private let nodes: NodeTable
-  private let prefixes: PrefixTable
+  let netlink: NetlinkSocket
+  let programs: DatapathPrograms
+  let attachments: InterfaceAttachments
+  let endpoints: EndpointTable
+  let addresses: AddressTable
+  let nodes: NodeTable
+  let prefixes: PrefixTable
   let services: ServiceTable
-  private let policy: NodePolicy
+  let policy: NodePolicy
   private let names: ServiceNames
   private let revocations: RevocationTable
   private let expirer: FlowExpirer
-  private let sockets: SocketBalancing?
+  let sockets: SocketBalancing?
   private let lock: PinLock
   private let tookOver: Bool
 
   private(set) var state = ClusterState()
-  private var settings = CBPF.settings()
+  var settings = CBPF.settings()
   /// What the kernel has beside the addresses of the node's object: they come and go.
-  private var ownAddresses: [IPAddress] = []
+  var ownAddresses: [IPAddress] = []
   /// The interfaces to the network, and all others that a host endpoint protects and no pod is plugged in by.
-  private var network: Set<InterfaceIndex> = []
+  var network: Set<InterfaceIndex> = []
 
   /// Loads the datapath, or takes over what `options.pins` hold. Nothing is attached yet.
   ///
@@ -242,17 +242,17 @@ public final class BPFDataPlane: DataPlane {
 
   // MARK: - Policies
 
-  private func judgeAgainIfNeeded() -> [DataPlaneProblem] { policy.takeChange() ? judgeAgain() : [] }
+  func judgeAgainIfNeeded() -> [DataPlaneProblem] { policy.takeChange() ? judgeAgain() : [] }
 
   /// Has each flow judged by the policies as they are now when its next packet comes.
-  private func judgeAgain() -> [DataPlaneProblem] {
+  func judgeAgain() -> [DataPlaneProblem] {
     _ = policy.takeChange()
     settings.policy_generation &+= 1
     return updateSettings() + updateWire()
   }
 
   /// Where packets are dropped before connections are tracked, it is as early as there is a hook.
-  private func updateWire() -> [DataPlaneProblem] {
+  func updateWire() -> [DataPlaneProblem] {
     let isNeeded = policy.untrackedStages & (UNTRACKED_BLOCKED.rawValue | UNTRACKED_INGRESS.rawValue) != 0
     do throws(BPFError) {
       try attachments.attachWire(to: isNeeded ? network : [])
@@ -267,7 +267,7 @@ public final class BPFDataPlane: DataPlane {
 
   // MARK: - Services
 
-  private func finish(_ outcome: ServiceTable.Outcome) -> [DataPlaneProblem] {
+  func finish(_ outcome: ServiceTable.Outcome) -> [DataPlaneProblem] {
     var problems = outcome.problems.map(DataPlaneProblem.init)
     problems += reporting("flows of removed backends") {
       if try revocations.enter(outcome, &settings) { try maps.settings.set(0, settings) }
@@ -285,7 +285,7 @@ public final class BPFDataPlane: DataPlane {
     }
   }
 
-  private func updateOwnAddresses(_ host: HostNetwork) -> [DataPlaneProblem] {
+  func updateOwnAddresses(_ host: HostNetwork) -> [DataPlaneProblem] {
     guard host.ownAddresses != ownAddresses else { return [] }
     ownAddresses = host.ownAddresses
     guard let node = cluster.node else { return [] }
@@ -299,122 +299,6 @@ public final class BPFDataPlane: DataPlane {
       for case .removed(.service(let name)) in changes { try names.remove(name) }
     }
   }
-
-  // MARK: - Pods, interfaces and addresses
-
-  private func updateNode() -> [DataPlaneProblem] {
-    var problems: [DataPlaneProblem] = []
-    do {
-      let host = try HostNetwork(netlink)
-      let node = cluster.node
-      network = try host.networkInterfaces(named: options.interfaces, of: node)
-      problems += host.missing(options.interfaces).map {
-        DataPlaneProblem("interface \($0)", "there is none of that name: correct --interface, or create it")
-      }
-      let mtu = network.compactMap { host.links[$0]?.mtu }.min() ?? 1_500
-      var plugged: [NamespacedName: UInt32] = [:]
-      problems += try plugPods(host, network, &plugged)
-      problems += policy.assign(plugged)
-      problems += policy.protect(host.interfaces)
-      problems += updateTunnel(mtu: mtu)
-      // Those by which a pod may be plugged in that nobody has told of yet must not let it speak.
-      let ports = try host.podInterfaces(in: node?.podPrefixes ?? [], excluding: network)
-        .union(endpoints.interfaces(of: plugged.values))
-      network.formUnion(
-        host.interfaces {
-          policy.placement.protects($0) && !ports.contains($0) && $0.rawValue != settings.tunnel_ifindex
-        })
-      problems += try updateForwarding(host)
-      problems += updateSettings()
-      problems += attach(.net, to: network) + updateWire()
-      problems += attach(.host, to: [.loopback])
-      problems += attach(.pod, to: ports)
-      problems += updateCluster(mtu: mtu)
-      problems += addresses.replace(
-        with: cluster.addresses(ownAddresses: host.ownAddresses, slots: plugged), restoring: services)
-      problems += removePods(exceptFor: Set(plugged.keys), ports)
-      problems += judgeAgainIfNeeded()
-      problems += updateOwnAddresses(host)
-    } catch {
-      problems.append(DataPlaneProblem("node \(options.configuration.nodeName)", "\(error)"))
-    }
-    return problems
-  }
-
-  /// A node alone needs no tunnel.
-  private func updateTunnel(mtu: Int) -> [DataPlaneProblem] {
-    guard !cluster.otherNodes.isEmpty else { return [] }
-    return reporting("tunnel device \(Tunnel.name)") {
-      let tunnel = try Tunnel(netlink, mtu: mtu)
-      try attachments.attach(.tunnel, to: tunnel.interface)
-      settings.tunnel_ifindex = tunnel.interface.rawValue
-    }
-  }
-
-  /// Only where somebody leaves it to us: it asks the kernel once for each other node.
-  private func updateForwarding(_ host: HostNetwork) throws -> [DataPlaneProblem] {
-    guard
-      services.configuration.defaultForwarding == .automatic
-        || state.services.values.contains(where: { $0.forwarding == .automatic })
-    else { return [] }
-    let preflight = try Preflight(cluster, host, interfaces: options.interfaces)
-    return finish(services.setCarriesDirectReturn(preflight.carriesDirectReturn))
-  }
-
-  private var cluster: ClusterView {
-    ClusterView(state: state, nodeName: options.configuration.nodeName, numbers: nodes.numbers)
-  }
-
-  private func updateCluster(mtu: Int) -> [DataPlaneProblem] {
-    reporting("other nodes") {
-      try nodes.update(cluster.otherNodes) { UInt32(Tunnel.innerMTU(mtu, $0)) }
-      try prefixes.replace(
-        with: cluster.prefixes(
-          masqueradePools: options.masqueradePools, directReturnExclusions: options.directReturnExclusions))
-    }
-  }
-
-  private func updateSettings() -> [DataPlaneProblem] {
-    cluster.describeNode(in: &settings, usesOverlay: options.usesOverlay)
-    settings.workload_tunnels = options.configuration.allowsWorkloadTunnels ? 1 : 0
-    return reporting("settings") { try maps.settings.set(0, settings) }
-  }
-
-  /// Finds where pods are plugged in and gives each a slot. Then come their policies, their programs and at last their
-  /// addresses: from the first packet that finds a pod there is somebody to judge it and somebody to deliver it.
-  private func plugPods(
-    _ host: HostNetwork, _ network: Set<InterfaceIndex>, _ plugged: inout [NamespacedName: UInt32]
-  ) throws -> [DataPlaneProblem] {
-    var problems: [DataPlaneProblem] = []
-    var leftAlone: Set<UInt32> = []
-    for pod in cluster.localPods {
-      guard let port = try host.port(of: pod, excluding: network) else { continue }
-      if !pod.usesConnectTimeBalancing { leftAlone.insert(port.interface.rawValue) }
-      problems += reporting("pod \(pod.name)") { plugged[pod.name] = try endpoints.assign(pod.name, to: port) }
-    }
-    return problems + reporting("connect-time balancing") { try sockets?.leaveAlone(leftAlone) }
-  }
-
-  /// Their flows are judged again, and then found to have nobody.
-  private func removePods(
-    exceptFor plugged: Set<NamespacedName>, _ ports: Set<InterfaceIndex>
-  ) -> [DataPlaneProblem] {
-    let gone = Set(endpoints.slots.filter { !plugged.contains($0.key) }.values)
-    return reporting("pods that are gone") {
-      try endpoints.keep(only: plugged)
-      policy.release(gone)
-      let kept = ports.union(network).union([.loopback, InterfaceIndex(settings.tunnel_ifindex)])
-      for interface in attachments.roles.keys where !kept.contains(interface) { attachments.detach(from: interface) }
-    } + (gone.isEmpty ? [] : judgeAgain())
-  }
-
-  private func attach(
-    _ role: InterfaceAttachments.Role, to interfaces: Set<InterfaceIndex>
-  ) -> [DataPlaneProblem] {
-    interfaces.sorted().flatMap { interface in
-      reporting("interface \(interface)") { try attachments.attach(role, to: interface) }
-    }
-  }
 }
 
 extension ServiceMaps {
@@ -423,42 +307,5 @@ extension ServiceMaps {
     self.init(
       frontends: maps.frontends, backends: maps.backends, maglev: maps.maglev, sourceRanges: maps.sourceRanges,
       affinity: maps.affinity, addresses: maps.addresses, prefixes: maps.prefixes)
-  }
-}
-
-extension StateChange {
-  /// Whether it, made to `state`, is about what is plugged into `node` or where nodes are, rather than about services and
-  /// policies. Of pods elsewhere, and of a pod's labels, the node's own tables know nothing.
-  func concerns(node: String, in state: ClusterState) -> Bool {
-    switch key {
-    case .node, .hostEndpoint: true
-    case .workload(let name):
-      Plug(changed, of: node, in: state) != Plug(state.workloads[name], of: node, in: state)
-    case .namespace, .endpointSlice, .service, .serviceRange, .serviceAccount, .profile, .tier, .networkSet, .policy:
-      false
-    }
-  }
-
-  private var changed: Workload? { if case .set(.workload(let workload)) = self { workload } else { nil } }
-
-  /// What a node's tables know of a pod: one of its own, or one elsewhere that has an address of the node's ranges.
-  private struct Plug: Equatable {
-    let owner: String
-    let addresses: [IPAddress]
-    let allowedSources: [IPPrefix]
-    let usesConnectTimeBalancing: Bool
-
-    /// `nil` if they know nothing.
-    init?(_ workload: Workload?, of node: String, in state: ClusterState) {
-      guard let workload, let owner = workload.node, workload.hasOwnAddresses else { return nil }
-      let ranges = state.nodes[node]?.podPrefixes ?? []
-      addresses =
-        owner == node
-        ? workload.addresses : workload.addresses.filter { address in ranges.contains { $0.contains(address) } }
-      guard !addresses.isEmpty else { return nil }
-      self.owner = owner
-      allowedSources = workload.allowedSources
-      usesConnectTimeBalancing = workload.usesConnectTimeBalancing
-    }
   }
 }

@@ -234,15 +234,6 @@ final class NodePolicy {
     }
     return .removed(.hostEndpoint(name))
   }
-
-  private func reporting(_ subject: String, _ body: () throws -> Void) -> [DataPlaneProblem] {
-    do {
-      try body()
-      return []
-    } catch {
-      return [DataPlaneProblem(subject, "\(error)")]
-    }
-  }
 }
 
 extension StateChange {
