@@ -16,6 +16,7 @@ actor Agent {
   private let monitor: NetlinkMonitor
   private let health: HealthServer?
   private let logger: Logger
+  private var problems: ProblemLog
   private var hasStarted = false
   private var hasNode = true
 
@@ -25,9 +26,13 @@ actor Agent {
   ) throws {
     self.manifests = manifests
     self.logger = logger
+    problems = ProblemLog(logger)
     // Later it may come and go, and what was read stays; at the start nothing would be read at all.
-    guard FileManager.default.isReadableFile(atPath: manifests.path) else {
-      throw ValidationError("cannot read \(manifests.path): name the folder with the manifests by --manifests")
+    do {
+      _ = try FileManager.default.contentsOfDirectory(atPath: manifests.path)
+    } catch {
+      throw CommandFailure(
+        "cannot read \(manifests.path) as a folder: name the one with the manifests by --manifests")
     }
     // Before the data plane looks at links and routes, so that no change falls between.
     monitor = try NetlinkMonitor([.links, .addresses, .routes])
@@ -37,6 +42,8 @@ actor Agent {
 
   /// Runs until the process is told to end; what is in the kernel stays.
   func run() async throws {
+    // Whoever waits for "ready" may close the pipe after it.
+    signal(SIGPIPE, SIG_IGN)
     let signals = terminationSignals()
     try await withThrowingTaskGroup(of: Void.self) { group in
       group.addTask { for await update in self.manifests.changes { await self.apply(update) } }
@@ -56,10 +63,10 @@ actor Agent {
   }
 
   private func apply(_ update: ManifestUpdate) {
-    for problem in update.problems { logger.warning("\(problem)") }
+    problems.report(update.problems)
     checkNode(in: update.state)
     health?.noteChange()
-    report(hasStarted ? dataPlane.apply(update.changes) : dataPlane.start(with: update.state))
+    problems.report(hasStarted ? dataPlane.apply(update.changes) : dataPlane.start(with: update.state))
     health?.noteSync(dataPlane)
     announce(hasStarted ? "synced" : "ready")
     hasStarted = true
@@ -85,16 +92,12 @@ actor Agent {
       logger.debug("network: \(event)")
       try await Task.sleep(for: .milliseconds(20))
       while try monitor.poll() != nil {}
-      if hasStarted { report(dataPlane.networkChanged()) }
+      if hasStarted { problems.report(dataPlane.networkChanged()) }
     }
   }
 
   private func reclaim() {
-    if hasStarted { report(dataPlane.reclaim()) }
-  }
-
-  private func report(_ problems: [DataPlaneProblem]) {
-    for problem in problems { logger.warning("\(problem)") }
+    if hasStarted { problems.report(dataPlane.reclaim()) }
   }
 
   /// Standard output is for whoever waits for us; it may be a pipe.

@@ -27,11 +27,13 @@ struct AgentCommand: AsyncParsableCommand {
   var interfaces: [String] = []
   @Option(
     name: .customLong("service-cidrs"),
-    help: "Service ranges, comma separated; unallocated addresses in them are dropped.")
-  var serviceCIDRs: PrefixList = PrefixList(prefixes: [])
+    help: "Service ranges, comma separated; unallocated addresses in them are dropped.",
+    transform: PrefixList.init(parsing:))
+  var serviceCIDRs: [PrefixList] = []
   @Option(
     name: .customLong("nodeport-addresses"),
-    help: "Where node ports answer: all, primary, or prefixes, comma separated.")
+    help: "Where node ports answer: all, primary, or prefixes, comma separated.",
+    transform: NodePortAddressesOption.init(parsing:))
   var nodePortAddresses = NodePortAddressesOption(value: .all)
   @Option(
     help: """
@@ -41,10 +43,15 @@ struct AgentCommand: AsyncParsableCommand {
   var forwarding = ForwardingOption.tunnel
   @Option(
     name: .customLong("dsr-exclusions"),
-    help: "Clients to which replies never return directly: prefixes, comma separated.")
-  var directReturnExclusions = PrefixList(prefixes: [])
-  @Option(help: "Pods that take the node's address when they leave the cluster; default: all pod ranges.")
-  var masqueradePools: PrefixList?
+    help: "Clients to which replies never return directly: prefixes, comma separated.",
+    transform: PrefixList.init(parsing:))
+  var directReturnExclusions: [PrefixList] = []
+  @Option(
+    help: """
+      Pods that take the node's address when they leave the cluster: prefixes, comma separated; default: all pod ranges.
+      """,
+    transform: PrefixList.init(parsing:))
+  var masqueradePools: [PrefixList] = []
   @Option(help: "Reach pods of other nodes through a tunnel (vxlan) or by the kernel's routes (none).")
   var overlay = OverlayOption.none
   @Flag(
@@ -69,11 +76,17 @@ struct AgentCommand: AsyncParsableCommand {
   var workloadToHost = Configuration.WorkloadToHostAction.automatic
   @Flag(help: "Lets pods send VXLAN and IP in IP, which are dropped otherwise.")
   var allowWorkloadTunnels = false
-  @Option(help: "Senders outside that are not heard: prefixes, comma separated; what they send is dropped on arrival.")
-  var blocklist = PrefixList(prefixes: [])
+  @Option(
+    help: "Senders outside that are not heard: prefixes, comma separated; what they send is dropped on arrival.",
+    transform: PrefixList.init(parsing:))
+  var blocklist: [PrefixList] = []
   @Option(help: "Port of /healthz and /livez; 0: no health checks, for services neither.")
   var healthPort = HealthServer.defaultPort
-  @Option(help: "trace, debug, info, notice, warning or error.") var logLevel = Logger.Level.info
+  @Option(help: "How much is logged.") var logLevel = Logger.Level.info
+
+  func validate() throws {
+    guard !node.isEmpty else { throw ValidationError("--node is empty: name the Node object of this machine") }
+  }
 
   func run() async throws {
     let logger = makeLogger()
@@ -88,7 +101,7 @@ struct AgentCommand: AsyncParsableCommand {
   /// How the options set the data plane up.
   var dataPlaneOptions: BPFDataPlane.Options {
     var configuration = Configuration(nodeName: node)
-    configuration.serviceCIDRs = serviceCIDRs.prefixes
+    configuration.serviceCIDRs = serviceCIDRs.flatMap(\.prefixes)
     configuration.nodePortAddresses = nodePortAddresses.value
     configuration.defaultForwarding = forwarding.value
     configuration.automaticHostEndpoints = automaticHostEndpoints
@@ -97,9 +110,9 @@ struct AgentCommand: AsyncParsableCommand {
     configuration.workloadToHostAction = workloadToHost
     configuration.allowsWorkloadTunnels = allowWorkloadTunnels
     var options = BPFDataPlane.Options(configuration: configuration, pins: data.pins, interfaces: interfaces)
-    options.masqueradePools = masqueradePools?.prefixes
-    options.directReturnExclusions = directReturnExclusions.prefixes
-    options.blockedSources = blocklist.prefixes
+    options.masqueradePools = masqueradePools.isEmpty ? nil : masqueradePools.flatMap(\.prefixes)
+    options.directReturnExclusions = directReturnExclusions.flatMap(\.prefixes)
+    options.blockedSources = blocklist.flatMap(\.prefixes)
     options.usesOverlay = overlay == .vxlan
     options.cgroup = cgroup
     return options
@@ -137,22 +150,27 @@ enum OverlayOption: String, ExpressibleByArgument, CaseIterable {
 }
 
 /// `--nodeport-addresses`
-struct NodePortAddressesOption: ExpressibleByArgument {
+struct NodePortAddressesOption: CustomStringConvertible {
   let value: Configuration.NodePortAddresses
 
   init(value: Configuration.NodePortAddresses) { self.value = value }
 
-  init?(argument: String) {
-    switch argument {
-    case "all": value = .all
-    case "primary": value = .primary
-    default:
-      guard let list = PrefixList(argument: argument) else { return nil }
-      value = .within(list.prefixes)
-    }
+  init(parsing text: String) throws {
+    value =
+      switch text {
+      case "all": .all
+      case "primary": .primary
+      default: .within(try PrefixList(parsing: text).prefixes)
+      }
   }
 
-  var defaultValueDescription: String { "all" }
+  var description: String {
+    switch value {
+    case .all: "all"
+    case .primary: "primary"
+    case .within(let prefixes): prefixes.map(\.description).joined(separator: ",")
+    }
+  }
 }
 
 extension Configuration.WorkloadToHostAction: ExpressibleByArgument {}
@@ -166,19 +184,4 @@ struct FailsafePortList: CustomStringConvertible {
   init(parsing text: String) throws { ports = try FailsafePort.list(parsing: text) }
 
   var description: String { ports.isEmpty ? "none" : ports.map(\.description).joined(separator: ",") }
-}
-
-/// `A,B` on the command line.
-struct PrefixList: ExpressibleByArgument {
-  let prefixes: [IPPrefix]
-
-  init(prefixes: [IPPrefix]) { self.prefixes = prefixes }
-
-  init?(argument: String) {
-    let parts = argument.split(separator: ",")
-    prefixes = parts.compactMap { IPPrefix(String($0)) }
-    guard prefixes.count == parts.count, !prefixes.isEmpty else { return nil }
-  }
-
-  var defaultValueDescription: String { prefixes.map(\.description).joined(separator: ",") }
 }

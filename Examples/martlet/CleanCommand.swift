@@ -4,7 +4,8 @@ import DataPlane
 /// `martlet clean`
 struct CleanCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "clean", abstract: "Remove everything that an agent has left in the kernel.")
+    commandName: "clean", abstract: "Remove everything that an agent has left in the kernel.",
+    discussion: "Run it where the agent ran: in the node's network namespace.")
 
   @OptionGroup var data: PinOptions
 

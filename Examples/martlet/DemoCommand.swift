@@ -68,10 +68,10 @@ struct DemoCommand: ParsableCommand {
   }
 
   private func checkMachine() throws {
-    guard geteuid() == 0 else { throw ValidationError("namespaces and BPF need root: sudo martlet demo") }
+    guard geteuid() == 0 else { throw CommandFailure("namespaces and BPF need root: sudo martlet demo") }
     let missing = DemoTool.missing(["ip", "nsenter", "sysctl", "curl", "iptables-restore", "ip6tables-restore"])
     guard missing.isEmpty else {
-      throw ValidationError(
+      throw CommandFailure(
         "\(missing.joined(separator: ", ")) not found: apt-get install iproute2 util-linux procps curl iptables")
     }
   }

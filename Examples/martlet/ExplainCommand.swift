@@ -1,4 +1,5 @@
 import ArgumentParser
+import BPF
 import DataPlane
 import Foundation
 import Kubernetes
@@ -13,7 +14,7 @@ struct ExplainCommand: ParsableCommand {
     abstract: "Tell what becomes of a packet on this node, and by which rules.",
     discussion: """
       Runs the attached programs on such a packet, of which nothing stays behind, and asks the manifests what should \
-      become of it. Exits with 1 if the two disagree. Run it where the agent runs: in the node's network namespace. \
+      become of it. Exits with 1 if the two disagree, with 2 if they could not be asked. Run it where the agent runs: in the node's network namespace. \
       Options of the agent are those that it was started with.
       """)
 
@@ -37,7 +38,7 @@ struct ExplainCommand: ParsableCommand {
     let contents = ManifestFolder(path: agent.manifests).load()
     for problem in contents.problems { FileHandle.standardError.write(Data("\(problem)\n".utf8)) }
     let explainer = try PacketExplainer(agent.dataPlaneOptions, state: contents.state)
-    let explanation = try explainer.explain(packet(contents.state), ingressInterface: ingressInterface)
+    let explanation = try explanation(by: explainer, of: packet(contents.state))
     switch output {
     case .json: try printJSON(explanation)
     case .table: printText(explanation)
@@ -45,15 +46,28 @@ struct ExplainCommand: ParsableCommand {
     if !explanation.disagreements.isEmpty { throw ExitCode.failure }
   }
 
+  private func explanation(by explainer: PacketExplainer, of packet: PolicyPacket) throws -> Explanation {
+    do {
+      return try explainer.explain(packet, ingressInterface: ingressInterface)
+    } catch var error as BPFError where error.kind == .notFound && error.operation == "test" {
+      error.hint = "the node's interfaces are not here: run it in the node's network namespace"
+      throw error
+    }
+  }
+
   /// The agent as it was started, or as the options say.
   private func agentCommand() throws -> AgentCommand {
     _ = try data.openMaps()
-    var arguments = try AgentRecord.arguments(pinnedUnder: data.pins) ?? []
+    let recorded = try AgentRecord.arguments(pinnedUnder: data.pins)
+    guard recorded != nil || node != nil && manifests != nil else {
+      throw CommandFailure(
+        """
+        no agent has recorded its options under \(data.pinRoot), or they were too long to be: name --node and --manifests
+        """)
+    }
+    var arguments = recorded ?? []
     if let node { arguments += ["--node", node] }
     if let manifests { arguments += ["--manifests", manifests] }
-    guard arguments.contains("--node"), arguments.contains("--manifests") else {
-      throw ValidationError("no agent has recorded its options under \(data.pinRoot): name --node and --manifests")
-    }
     return try AgentCommand.parse(arguments + ["--pin-root", data.pinRoot])
   }
 
@@ -69,7 +83,7 @@ struct ExplainCommand: ParsableCommand {
       return (source, destination)
     }.first
     guard let (source, destination) = found else {
-      throw ValidationError("\(from) and \(to) have no addresses of one family")
+      throw CommandFailure("\(from) and \(to) have no addresses of one family")
     }
     let number = try protocolNumber(source.family)
     switch number {
@@ -94,10 +108,10 @@ struct ExplainCommand: ParsableCommand {
     if let node = state.nodes[name] { return node.addresses.map(\.address) }
     let parts = name.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
     if parts.count == 2, let pod = state.workloads[NamespacedName(namespace: parts[0], name: parts[1])] {
-      guard !pod.addresses.isEmpty else { throw ValidationError("pod \(name) has no address yet") }
+      guard !pod.addresses.isEmpty else { throw CommandFailure("pod \(name) has no address yet") }
       return pod.addresses
     }
-    throw ValidationError("\(name) is neither an address nor a pod (NAMESPACE/NAME) nor a node of the manifests")
+    throw CommandFailure("\(name) is neither an address nor a pod (NAMESPACE/NAME) nor a node of the manifests")
   }
 
   private func protocolNumber(_ family: AddressFamily) throws -> L4Protocol {

@@ -10,20 +10,13 @@ struct PinOptions: ParsableArguments {
 
   /// The maps of the data plane, whether or not its agent runs.
   func openMaps() throws -> DatapathMaps {
-    try checkUse()
+    try pins.requireUse()
     return try DatapathMaps(pinnedUnder: pins)
   }
 
   /// Likewise, of policy.
   func openPolicyMaps() throws -> DatapathPolicyMaps {
-    try checkUse()
+    try pins.requireUse()
     return try DatapathPolicyMaps(pinnedUnder: pins)
-  }
-
-  private func checkUse() throws {
-    guard pins.isInUse else {
-      throw ValidationError(
-        "no data plane is pinned under \(pinRoot): start one with martlet agent, or name --pin-root")
-    }
   }
 }

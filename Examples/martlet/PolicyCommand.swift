@@ -41,16 +41,16 @@ struct PolicyCommand: ParsableCommand {
       let inspection = PolicyInspection(try data.openPolicyMaps())
       var sets = try inspection.sets { isWanted($0) }
       if let endpoint, sets.isEmpty {
-        throw ValidationError("this node has no pod or host endpoint \(endpoint): martlet policy show lists all")
+        throw CommandFailure("this node has no pod or host endpoint \(endpoint): martlet policy show lists all")
       }
       if let name {
         let concerned = Set(try inspection.policies().filter { $0.name == name }.flatMap(\.sets))
         guard !concerned.isEmpty else {
-          throw ValidationError("policy \(name) applies to nothing on this node: martlet policy list shows which do")
+          throw CommandFailure("policy \(name) applies to nothing on this node: martlet policy list shows which do")
         }
         sets.removeAll { !concerned.contains($0.set) }
         if let endpoint, sets.isEmpty {
-          throw ValidationError(
+          throw CommandFailure(
             "policy \(name) does not apply to \(endpoint): martlet policy list shows to whom it does")
         }
         sets = sets.map { set in

@@ -10,7 +10,7 @@ struct PreflightCommand: ParsableCommand {
     abstract: "Tell whether replies may return to clients directly, and if not, why.",
     discussion: """
       What services and agents with forwarding "auto" go by. Run it where the agent runs: in the node's network \
-      namespace. Exits with 1 if something is against direct return.
+      namespace. Exits with 1 if something is against direct return, with 2 if that cannot be told.
       """)
 
   @Option(help: "This node's name.") var node: String

@@ -90,7 +90,9 @@ extension BPFDataPlane {
   private func plugPods(
     _ host: HostNetwork, _ network: Set<InterfaceIndex>, _ plugged: inout [NamespacedName: UInt32]
   ) throws -> [DataPlaneProblem] {
-    var problems: [DataPlaneProblem] = []
+    var problems = cluster.conflicts.map {
+      DataPlaneProblem("pod \($0.pod)", "pod \($0.owner) has its address \($0.address) as well, and counts alone")
+    }
     var leftAlone: Set<UInt32> = []
     for pod in cluster.localPods {
       guard let port = try host.port(of: pod, excluding: network) else { continue }

@@ -96,20 +96,20 @@ public final class BPFDataPlane: DataPlane {
   /// privileges do not suffice.
   public init(_ options: Options) throws {
     self.options = options
-    try options.pins.create()
-    lock = try PinLock(options.pins)
-    tookOver = options.pins.isInUse
-    let object = try Self.load(options)
     if case .unavailable(let feature) = Probe.tcx.result {
       throw BPFError(
         .unsupported, operation: "start", object: "data plane", errno: EOPNOTSUPP, hint: "it needs \(feature)")
     }
+    netlink = try NetlinkSocket()
+    try Self.checkInterfaces(options.interfaces, netlink)
+    try options.pins.createRoot()
+    lock = try PinLock(options.pins)
+    tookOver = options.pins.isInUse
+    let object = try Self.load(options, leavingPins: tookOver)
     maps = try DatapathMaps(of: object)
     policyMaps = try DatapathPolicyMaps(of: object)
     policy = NodePolicy(NodePolicyMaps(policyMaps), options.configuration, names: policyMaps.names)
     try policy.enterConstants(blocked: options.blockedSources)
-    netlink = try NetlinkSocket()
-    try Self.checkInterfaces(options.interfaces, netlink)
     programs = try DatapathPrograms(of: object)
     attachments = InterfaceAttachments(programs: programs, pins: options.pins)
     expirer = try FlowExpirer(programs)
@@ -132,6 +132,17 @@ public final class BPFDataPlane: DataPlane {
   private static func checkInterfaces(_ names: [String], _ netlink: NetlinkSocket) throws {
     for name in names where try netlink.link(named: name) == nil {
       throw DataPlaneProblem("interface \(name)", "there is none of that name: correct it, or create it first")
+    }
+  }
+
+  /// What is pinned by a load that fails goes again, unless it was there before.
+  private static func load(_ options: Options, leavingPins: Bool) throws(BPFError) -> Object {
+    try options.pins.create()
+    do throws(BPFError) {
+      return try load(options)
+    } catch {
+      if !leavingPins { _ = try? options.pins.removeAll() }
+      throw error
     }
   }
 
@@ -228,15 +239,18 @@ public final class BPFDataPlane: DataPlane {
     return problems + (services.needsReclaim ? finish(services.reclaim(now: .now)) : [])
   }
 
-  /// Removes everything that a data plane has pinned under `pins`: packets then go as if there had never been one.
+  /// Removes everything that a data plane has pinned under `pins`: packets then go as if there had never been one. To be
+  /// called in its network namespace, where the tunnel device is.
   ///
-  /// Throws ``PinLock/Taken`` if its agent is running. Returns how many pins there were.
+  /// Throws ``PinLock/Taken`` if its agent is running, and `BPFError` if `pins` are in no bpf file system. Returns how
+  /// many pins there were.
   @discardableResult
   public static func clean(_ pins: PinFolder) throws -> Int {
+    guard try pins.exists() else { return 0 }
     let lock = try PinLock(pins)
     defer { withExtendedLifetime(lock) {} }
     let count = try pins.removeAll()
-    try Tunnel.remove(NetlinkSocket())
+    if count > 0 { try Tunnel.remove(NetlinkSocket()) }
     return count
   }
 

@@ -22,8 +22,25 @@ struct ClusterView {
     state.nodes.values.filter { $0.name != nodeName }.sorted { $0.name < $1.name }
   }
 
-  /// The pods of this node that have addresses of their own, by name.
+  /// The pods of this node that have addresses of their own, by name. Of two that have one address only the first is.
   var localPods: [Workload] {
+    let ousted = Set(conflicts.map(\.pod))
+    return podsByName.filter { !ousted.contains($0.name) }
+  }
+
+  /// Pods of this node with an address that another has, which comes before by name.
+  var conflicts: [(pod: NamespacedName, address: IPAddress, owner: NamespacedName)] {
+    var owners: [IPAddress: NamespacedName] = [:]
+    return podsByName.compactMap { pod in
+      if let address = pod.addresses.first(where: { owners[$0] != nil }), let owner = owners[address] {
+        return (pod.name, address, owner)
+      }
+      for address in pod.addresses { owners[address] = pod.name }
+      return nil
+    }
+  }
+
+  private var podsByName: [Workload] {
     state.workloads.values.filter { $0.node == nodeName && $0.hasOwnAddresses }.sorted { $0.name < $1.name }
   }
 

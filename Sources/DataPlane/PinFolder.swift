@@ -62,28 +62,88 @@ public struct PinFolder: Hashable, Sendable {
   /// Whether a data plane has left its maps here.
   public var isInUse: Bool { access(map("flows"), F_OK) == 0 }
 
-  /// Makes the folders.
-  ///
-  /// Throws ``BPFError`` with the remedy if there is no bpf file system at the place.
-  func create() throws(BPFError) {
-    for folder in [root, maps, links, sockets, programs] where mkdir(folder, 0o700) != 0 && errno != EEXIST {
-      throw failure("create folder", folder, errno)
-    }
-    guard BPFFileSystem.contains(root) else {
-      rmdir(programs)
-      rmdir(sockets)
-      rmdir(links)
-      rmdir(maps)
-      rmdir(root)
-      throw failure("use pin root", root, ENODEV)
+  /// Throws ``BPFError`` with the remedy unless a data plane has left its maps here and the caller may look.
+  public func requireUse() throws(BPFError) {
+    guard !isInUse else { return }
+    switch errno {
+    case EACCES, EPERM: throw failure("look into", root, errno, "only its owner may: run as root")
+    default:
+      guard let folder = nearestFolder, BPFFileSystem.contains(folder) else { throw notInFileSystem }
+      throw failure(
+        "find a data plane under", root, ENOENT, "no data plane is pinned there: start one with martlet agent, or name --pin-root")
     }
   }
 
-  private func failure(_ operation: String, _ path: String, _ error: Int32) -> BPFError {
-    let mount = "mount a bpf file system first: mount -t bpf bpf \(BPFFileSystem.defaultMount)"
-    var failure = BPFError(errno: error, operation: operation, object: path)
-    if error == ENOENT || error == ENODEV { failure.hint = "it is not in a bpf file system; \(mount)" }
-    return failure
+  /// Whether there is such a folder. Throws ``BPFError`` if it is in no bpf file system, or cannot be told.
+  func exists() throws(BPFError) -> Bool {
+    guard access(root, R_OK | X_OK) == 0 else {
+      guard errno == ENOENT else { throw failure("look into", root, errno, "only its owner may: run as root") }
+      guard let folder = nearestFolder, BPFFileSystem.contains(folder) else { throw notInFileSystem }
+      return false
+    }
+    guard BPFFileSystem.contains(root) else { throw notInFileSystem }
+    return true
+  }
+
+  /// Makes the folder itself, or checks that what is there is fit to hold pins.
+  ///
+  /// Throws ``BPFError`` with the remedy if there is no bpf file system at the place, or if others might touch the pins.
+  func createRoot() throws(BPFError) {
+    if mkdir(root, 0o700) != 0 && errno != EEXIST {
+      let error = errno
+      guard let folder = nearestFolder, BPFFileSystem.contains(folder) else { throw notInFileSystem }
+      let isNamed = root[(root.lastIndex(of: "/") ?? root.startIndex)...].contains(".")
+      let hint: String? =
+        switch error {
+        case ENOENT: "its parent is missing: create that first"
+        case EPERM where isNamed: "a bpf file system takes no '.' in names"
+        default: nil
+        }
+      throw failure("create folder", root, error, hint)
+    }
+    guard BPFFileSystem.contains(root) else {
+      rmdir(root)
+      throw notInFileSystem
+    }
+    var status = stat()
+    guard stat(root, &status) == 0 else { throw failure("look at", root, errno) }
+    guard status.st_uid == geteuid() else {
+      throw failure(
+        "use pin root", root, EPERM, "it belongs to user \(status.st_uid), who could take pins away: name another")
+    }
+    guard status.st_mode & 0o022 == 0 else {
+      throw failure("use pin root", root, EPERM, "others may write to it: chmod go-w, or name a folder inside it")
+    }
+  }
+
+  /// Makes the folders inside.
+  func create() throws(BPFError) {
+    for folder in [maps, links, sockets, programs] where mkdir(folder, 0o700) != 0 && errno != EEXIST {
+      throw failure("create folder", folder, errno)
+    }
+  }
+
+  /// The root, or what is to hold it and exists.
+  private var nearestFolder: String? {
+    var folder = root
+    while access(folder, F_OK) != 0 {
+      guard let slash = folder.lastIndex(of: "/"), slash > folder.startIndex else { return nil }
+      folder = String(folder[..<slash])
+    }
+    return folder
+  }
+
+  private var notInFileSystem: BPFError {
+    failure(
+      "use pin root", root, ENODEV,
+      """
+      it is not in a bpf file system: mount -t bpf bpf \(BPFFileSystem.defaultMount), or, where `ip netns exec` hides \
+      one, use nsenter --net=
+      """)
+  }
+
+  private func failure(_ operation: String, _ path: String, _ error: Int32, _ hint: String? = nil) -> BPFError {
+    BPFError(errno: error, operation: operation, object: path, hint: hint)
   }
 
   /// The names in one of the folders.

@@ -47,13 +47,20 @@ public struct Preflight: Sendable {
     let network = try host.networkInterfaces(named: interfaces, of: node)
     checks =
       [
-        Self.interface(network, host, node),
+        Self.interface(network, host, node, missing: host.missing(interfaces)),
         try Self.wayOut(network, host),
         Self.platform(),
       ] + (try cluster.otherNodes.map { try Self.link(to: $0, network, host) })
   }
 
-  private static func interface(_ network: Set<InterfaceIndex>, _ host: HostNetwork, _ node: Node) -> Check {
+  private static func interface(
+    _ network: Set<InterfaceIndex>, _ host: HostNetwork, _ node: Node, missing: [String]
+  ) -> Check {
+    guard missing.isEmpty else {
+      return Check(
+        name: "interface", passes: false,
+        detail: "there is no \(missing.joined(separator: ", ")) here: correct --interface")
+    }
     let names = network.compactMap { host.links[$0]?.name }.sorted().joined(separator: ", ")
     return Check(
       name: "interface", passes: !network.isEmpty,

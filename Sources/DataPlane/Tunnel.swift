@@ -38,8 +38,8 @@ struct Tunnel {
     outer - 14 - 8 - 8 - (family == .ipv4 ? 20 : 40)
   }
 
-  /// Removes the device if there is one.
+  /// Removes the device if there is one, and no other that happens to have its name.
   static func remove(_ netlink: NetlinkSocket) throws(NetlinkError) {
-    if let link = try netlink.link(named: name) { try netlink.deleteLink(link.index) }
+    if let link = try netlink.link(named: name), link.vxlan?.port == port { try netlink.deleteLink(link.index) }
   }
 }

@@ -36,10 +36,43 @@ import Testing
     try node.write(Self.nodeManifest)
     let agent = try AgentProcess(node)
     defer { agent.end() }
-    let second = Command([AgentProcess.binary] + node.agentArguments([]))
-    let result = try node.namespace.run { try second.run() }
-    #expect(result.status != .exited(0))
-    #expect(result.errors.contains("\(agent.identifier)"), "it names the agent that has them: \(result.errors)")
+    for spelling in [node.pinRoot, node.pinRoot + "/", node.pinRoot.replacing("/martlet", with: "//martlet")] {
+      let second = Command([AgentProcess.binary] + node.agentArguments(["--pin-root", spelling]))
+      let result = try node.namespace.run { try second.run() }
+      #expect(result.status == .exited(2), "\(spelling)")
+      #expect(result.errors.contains("process \(agent.identifier)"), "it names who has them: \(result.errors)")
+      #expect(try node.martlet("clean", "--pin-root", spelling).status == .exited(2))
+    }
+  }
+
+  @Test(.timeLimit(.minutes(1))) func secondDataPlaneBesideTheFirstIsReported() throws {
+    let node = try AgentProcess.Node()
+    defer { node.remove() }
+    try node.write(Self.nodeManifest)
+    let first = try AgentProcess(node)
+    defer { first.end() }
+    #expect(!first.log.contains { $0.contains("another data plane") })
+    let second = try AgentProcess(node, "--pin-root", node.pinRoot + "-2")
+    defer { second.end() }
+    let complaint = try #require(second.log.first { $0.contains("another data plane's runs before it") })
+    for part in ["interface", "attach ", "--pin-root"] { #expect(complaint.contains(part), "\(complaint)") }
+  }
+
+  @Test func cleanTouchesNothingButPins() throws {
+    let node = try AgentProcess.Node()
+    defer { node.remove() }
+    let folder = node.folder.appending(path: "maps")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: false)
+    let file = folder.appending(path: "keep.txt")
+    try Data("kept".utf8).write(to: file)
+    let result = try node.martlet("clean", "--pin-root", node.folder.path)
+    #expect(result.status == .exited(2))
+    #expect(result.errors.contains("not in a bpf file system"), "\(result.errors)")
+    #expect(try String(contentsOf: file, encoding: .utf8) == "kept")
+    // A device that only has the tunnel's name.
+    try node.namespace.ip("link add martlet type veth peer name other")
+    #expect(try node.martlet("clean", "--pin-root", node.pinRoot).output.contains("nothing is pinned"))
+    try node.namespace.ip("link show dev martlet")
   }
 
   @Test(.timeLimit(.minutes(1))) func tablesOutliveTheAgentUntilTheyAreRemoved() throws {
@@ -98,14 +131,19 @@ import Testing
     try node.write(Self.nodeManifest)
     for (options, part) in [
       (["--interface", "eth7"], "eth7"), (["--pin-root", node.folder.path], "bpf"),
-      (["--manifests", "/nowhere"], "/nowhere"),
+      (["--manifests", "/nowhere"], "/nowhere"), (["--manifests", "/etc/passwd"], "/etc/passwd"),
+      (["--blocklist", "10.0.0.0/8,10.0.0.1/8"], "write 10.0.0.0/8"),
+      (["--service-cidrs", "10.0.0.0/8,,"], "--service-cidrs"),
     ] {
       let command = Command([AgentProcess.binary] + node.agentArguments(options))
       let result = try node.namespace.run { try command.run() }
       #expect(result.status != .exited(0), "\(options)")
       #expect(result.errors.contains(part), "\(options): \(result.errors)")
       #expect(
-        result.errors.split(separator: "\n").filter { !$0.hasPrefix("Usage") && !$0.hasPrefix("  See") }.count == 1)
+        result.errors.split(separator: "\n").filter { line in
+          !["Usage", "Help", "  See"].contains { line.hasPrefix($0) }
+        }
+        .count == 1)
     }
   }
 

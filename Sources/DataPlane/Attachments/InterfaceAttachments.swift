@@ -44,8 +44,23 @@ final class InterfaceAttachments {
     if let former = roles[interface] { detach(former, from: interface) }
     for program in role.programs {
       try attach(program.name, .tcx(program.direction, interface: interface.rawValue), interface)
+      try checkOrder(program.name, .tcx(program.direction, interface: interface.rawValue))
     }
     roles[interface] = role
+  }
+
+  /// Another data plane's program of the same name that runs first decides, and none of ours is asked.
+  private func checkOrder(_ name: String, _ hook: Hook) throws(BPFError) {
+    let own = try programs.program(name).program.info.id
+    for other in try hook.attached().programs.prefix(while: { $0.programID != own }) {
+      guard let program = try? Program(id: other.programID), program.name == name else { continue }
+      throw BPFError(
+        .busy, operation: "attach", object: name,
+        hint: """
+          another data plane's runs before it (program \(other.programID)\(other.linkID.map { ", link \($0)" } ?? "")) and \
+          decides: start with the --pin-root of that one, or remove it by martlet clean --pin-root
+          """)
+    }
   }
 
   private func attach(_ name: String, _ place: Attachment, _ interface: InterfaceIndex) throws(BPFError) {

@@ -1,0 +1,32 @@
+import DataPlane
+import Kubernetes
+import Logging
+
+/// Says of each problem when it is new, and not again while it stays: what is tried every second would fill the log.
+struct ProblemLog {
+  private static let silence = Duration.seconds(60)
+
+  private let logger: Logger
+  private var manifest: Set<ManifestProblem> = []
+  private var heard: [DataPlaneProblem: ContinuousClock.Instant] = [:]
+
+  init(_ logger: Logger) { self.logger = logger }
+
+  /// `problems` are all that there are now.
+  mutating func report(_ problems: [ManifestProblem]) {
+    for problem in problems where !manifest.contains(problem) {
+      logger.log(level: problem.severity == .error ? .error : .warning, "\(problem)")
+    }
+    manifest = Set(problems)
+  }
+
+  /// `problems` are those of one call; what is said again within a minute has stayed.
+  mutating func report(_ problems: [DataPlaneProblem]) {
+    let now = ContinuousClock.now
+    heard = heard.filter { now - $0.value < Self.silence }
+    for problem in problems where heard[problem] == nil {
+      logger.warning("\(problem)")
+      heard[problem] = now
+    }
+  }
+}
