@@ -23,6 +23,7 @@ extension BPFError {
     switch number {
     case EPERM, EACCES:
       let missing = Capability.missing.map(\.name)
+      if missing.isEmpty, number == EPERM, Capability.sysAdmin.isEffective == false { return wantsAdministrator }
       if missing.isEmpty { return number == EPERM ? refusedDespiteCapabilities : nil }
       return "missing \(missing.joined(separator: ", ")): run as root or grant it"
     case EINVAL, EOPNOTSUPP, ENOSYS, ErrorNumber.kernelNotSupported:
@@ -33,6 +34,9 @@ extension BPFError {
       return nil
     }
   }
+
+  private static let wantsAdministrator =
+    "objects by id, and names of types, take CAP_SYS_ADMIN, which is missing: run as root or grant it"
 
   private static let refusedDespiteCapabilities =
     "no capability is missing: look for a security module, kernel lockdown, a seccomp filter or a user namespace"

@@ -13,14 +13,16 @@ import Services
 /// let dataPlane = try BPFDataPlane(BPFDataPlane.Options(configuration: Configuration(nodeName: "node-1")))
 /// for problem in dataPlane.start(with: state) { log(problem) }
 /// for problem in dataPlane.apply(changes) { log(problem) }
+/// for problem in dataPlane.networkChanged() { log(problem) }   // when a link, an address or a route has changed
+/// for problem in dataPlane.reclaim() { log(problem) }          // every second or so
 /// ```
 ///
 /// It works in the network namespace of the thread that creates it, and every call must come from a thread in that
 /// namespace. Everything that packets need is pinned: when this object goes, packets are forwarded as before. A new one
 /// with the same pins takes them over without losing a flow: programs are replaced in place, tables by their differences.
 ///
-/// Needs Linux 6.6 and the capabilities `CAP_BPF`, `CAP_NET_ADMIN` and, to look into pins of a former agent,
-/// `CAP_SYS_ADMIN`.
+/// Needs Linux 6.6 and the capabilities `CAP_NET_ADMIN` and `CAP_SYS_ADMIN`, which opens objects by id and includes
+/// `CAP_BPF` and `CAP_PERFMON`.
 public final class BPFDataPlane: DataPlane {
   /// How a data plane is set up.
   public struct Options: Sendable {
@@ -84,6 +86,7 @@ public final class BPFDataPlane: DataPlane {
   private let tookOver: Bool
 
   private(set) var state = ClusterState()
+  private var hasStarted = false
   var settings = CBPF.settings()
   /// What the kernel has beside the addresses of the node's object: they come and go.
   var ownAddresses: [IPAddress] = []
@@ -193,6 +196,7 @@ public final class BPFDataPlane: DataPlane {
   public func start(with state: ClusterState) -> [DataPlaneProblem] {
     let changes = self.state.changes(to: state)
     self.state = state
+    hasStarted = true
     var problems = reporting("addresses of this node") { ownAddresses = try HostNetwork(netlink).ownAddresses }
     problems += policy.apply(changes)
     var outcome = services.apply(withOwnAddresses(changes))
@@ -212,8 +216,11 @@ public final class BPFDataPlane: DataPlane {
     return problems
   }
 
-  /// Programs what `changes` change.
+  /// Programs what `changes` change; nothing, and says so, before ``start(with:)``.
   public func apply(_ changes: [StateChange]) -> [DataPlaneProblem] {
+    guard hasStarted else {
+      return [DataPlaneProblem("data plane", "nothing is programmed before start(with:), with all that there is")]
+    }
     let concernsNode = changes.contains { $0.concerns(node: options.configuration.nodeName, in: state) }
     for change in changes { state.apply(change) }
     var problems = policy.apply(changes)

@@ -114,7 +114,8 @@ extension Manifest {
     } else if unknownKinds["\(apiVersion) \(kind)"] == nil {
       unknownKinds["\(apiVersion) \(kind)"] = ManifestProblem(
         severity: .warning, file: file, document: document, line: object.line,
-        message: "objects of kind \(kind) (\(apiVersion)) have no effect here")
+        message: "objects of kind \(kind) (\(apiVersion)) have no effect here"
+          + (ObjectKind.meant(by: kind).map { "; did you mean kind \($0)?" } ?? ""))
     }
   }
 
@@ -147,7 +148,7 @@ extension Manifest {
       found.note(error)
     }
     for error in found.errors { note(error, .error, of: name, document: document) }
-    for warning in found.warnings { note(warning, .warning, of: name, document: document) }
+    for warning in found.warnings + object.unknownAnnotations { note(warning, .warning, of: name, document: document) }
     let isSound = found.errors.isEmpty || (found.areOfElements && resource?.isPolicy ?? false)
     if !isSound { failed.insert(kind.key(metadata)) }
     guard let resource else { return }

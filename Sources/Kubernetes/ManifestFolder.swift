@@ -23,7 +23,9 @@ import Model
 /// ```swift
 /// for await update in ManifestFolder(path: "/etc/martlet/manifests").changes {
 ///   for problem in update.problems { logger.warning("\(problem)") }
-///   try dataPlane.apply(update.changes)
+///   let failures = hasStarted ? dataPlane.apply(update.changes) : dataPlane.start(with: update.state)
+///   hasStarted = true
+///   for failure in failures { logger.warning("\(failure)") }
 /// }
 /// ```
 ///
@@ -35,9 +37,15 @@ import Model
 /// applies to, a condition that is not understood is left out, so that it applies to more, though never beyond its
 /// namespace; a policy of the whole cluster of which no such condition is understood applies to nobody.
 ///
-/// The annotation `martlet.dev/deny` of a policy, `drop` or `reject`, says whether what it denies is answered. Two
-/// annotations of a Service are the data plane's own: `martlet.dev/load-balancing`, `random` or `maglev`, and
-/// `martlet.dev/forwarding`, `default`, `auto`, `tunnel` or `dsr`.
+/// Annotations of the data plane's own:
+///
+/// | Of | Annotation | |
+/// |---|---|---|
+/// | Service | `martlet.dev/load-balancing` | `random` or `maglev` |
+/// | Service | `martlet.dev/forwarding` | `default`, `auto`, `tunnel` or `dsr` |
+/// | EndpointSlice | `martlet.dev/weight` | 1 to 100: how many times as many connections each endpoint gets |
+/// | Pod | `martlet.dev/connect-time-balancing` | `disabled` leaves its sockets alone |
+/// | a policy | `martlet.dev/deny` | `drop` or `reject`: whether what it denies is answered |
 public struct ManifestFolder: Sendable {
   /// The folder's path.
   public let path: String

@@ -44,6 +44,11 @@ enum ObjectKind: String, CaseIterable {
     self = known
   }
 
+  /// The kind that is written like `kind` but for the case of its letters.
+  static func meant(by kind: String) -> String? {
+    allCases.map(\.kind).first { $0 != kind && $0.lowercased() == kind.lowercased() }
+  }
+
   /// What is written in the object.
   private var kind: String {
     self == .calicoNetworkPolicy ? "NetworkPolicy" : rawValue

@@ -45,4 +45,20 @@ enum WellKnownName {
   static let allowedSources = "cni.projectcalico.org/allowedSourcePrefixes"
   static let deny = "martlet.dev/deny"
   static let connectTimeBalancing = "martlet.dev/connect-time-balancing"
+
+  /// What the data plane's own annotations begin with.
+  static let ownPrefix = "martlet.dev/"
+  static let own: Set = [loadBalancing, weight, forwarding, deny, connectTimeBalancing]
+}
+
+extension ManifestValue {
+  /// A warning for each annotation of the object that looks like one of the data plane's own and is none.
+  var unknownAnnotations: [FieldError] {
+    guard case .object(let annotations)? = self["metadata"]?["annotations"]?.content else { return [] }
+    return annotations.filter { $0.name.hasPrefix(WellKnownName.ownPrefix) && !WellKnownName.own.contains($0.name) }
+      .map {
+        FieldError($0.value, "has no effect; known are \(WellKnownName.own.sorted().joined(separator: ", "))")
+          .inMember($0.name).inMember("annotations").inMember("metadata")
+      }
+  }
 }

@@ -3,10 +3,9 @@
 /// A value: keep the state last applied, build or receive the next, and act on ``changes(to:)``.
 ///
 /// ```swift
-/// for change in running.changes(to: wanted) {
-///   dataPlane.apply(change)
-///   running.apply(change)
-/// }
+/// let changes = running.changes(to: wanted)
+/// for problem in dataPlane.apply(changes) { log(problem) }   // together: packets see all of them or none
+/// for change in changes { running.apply(change) }
 /// ```
 ///
 /// `apply` costs O(1), `changes` a comparison of every object.

@@ -192,6 +192,30 @@ struct ManifestFolderTests {
     #expect(contents.problems.allSatisfy { $0.severity == .warning })
   }
 
+  @Test func `what is written almost right is told what it may be`() throws {
+    let contents = try contents([
+      "a.yaml": """
+      apiVersion: v1
+      kind: service
+      metadata: {name: a}
+      ---
+      apiVersion: v1
+      kind: Namespace
+      metadata:
+        name: b
+        annotations: {martlet.dev/loadbalancing: maglev, example.com/x: "1", martlet.dev/deny: reject}
+      """
+    ])
+    #expect(contents.complaints.count == 2)
+    #expect(contents.complaints.first?.hasSuffix("have no effect here; did you mean kind Service?") == true)
+    #expect(
+      contents.complaints.last?.hasPrefix(
+        #"a.yaml: document 2, line 9: Namespace b: metadata.annotations["martlet.dev/loadbalancing"]: has no effect; known"#
+      )
+        == true, "\(contents.complaints)")
+    #expect(contents.problems.allSatisfy { $0.severity == .warning })
+  }
+
   @Test func `of the same object in two places the last counts`() throws {
     let contents = try contents([
       "b.yaml": service("a", port: 2), "a.yaml": service("a", port: 1), "c.yaml": "\n\(service("a", port: 3))",

@@ -3,7 +3,8 @@ import Glibc
 
 /// A BPF object that is open but not loaded: nothing of it is in the kernel yet, and everything can still be changed.
 ///
-/// Open one, set constants and sizes, then ``load()`` it, which uses it up: the wrong order does not compile.
+/// Open one, set constants and sizes, then ``load()`` it, which uses it up: the wrong order does not compile. Nor does a
+/// global variable, such as one at the top level of `main.swift`, which cannot be used up: do it in a function.
 ///
 /// ```swift
 /// let opening = try OpenObject(hexadecimal: BPFPrograms.tc, name: "tc")

@@ -7,7 +7,8 @@ import Glibc
 ///
 /// ```swift
 /// var ring = try RingBuffer(try object.mapDescriptor(named: "events"), name: "events")
-/// while try ring.wait(for: .seconds(1)) {
+/// while !isEnding {
+///   guard try ring.wait(for: .seconds(1)) else { continue }
 ///   ring.drain(upTo: 1024) { record in count += record.byteCount }
 /// }
 /// ```
@@ -61,7 +62,7 @@ public struct RingBuffer: ~Copyable, Sendable {
     return count
   }
 
-  /// Blocks the thread until there is a record or `timeout` is over; `false` then.
+  /// Blocks the thread until there is a record, or until `timeout` is over or a signal has come: `false` then.
   ///
   /// The corresponding C function is `poll`.
   public mutating func wait(for timeout: Duration) throws(BPFError) -> Bool {
