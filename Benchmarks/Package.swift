@@ -13,10 +13,10 @@ let package = Package(
         "CConnections",
         .product(name: "BPF", package: "Martlet"),
         .product(name: "BPFTesting", package: "Martlet"),
-        .product(name: "DataPlane", package: "Martlet"),
+        .product(name: "MartletDataPlane", package: "Martlet"),
         .product(name: "KubeProxyRules", package: "Martlet"),
-        .product(name: "Model", package: "Martlet"),
-        .product(name: "Networking", package: "Martlet"),
+        .product(name: "MartletModel", package: "Martlet"),
+        .product(name: "MartletNetworking", package: "Martlet"),
       ]),
   ],
   swiftLanguageModes: [.v6]

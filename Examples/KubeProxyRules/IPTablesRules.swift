@@ -1,4 +1,4 @@
-import Networking
+import MartletNetworking
 
 /// kube-proxy's iptables mode: a list of rules that each new connection is compared with, one after the other.
 struct IPTablesRules {

@@ -1,5 +1,5 @@
-import Model
-import Networking
+import MartletModel
+import MartletNetworking
 
 /// The rules that kube-proxy would write on a node for the services of a cluster, to compare with.
 ///

@@ -1,4 +1,4 @@
-import Networking
+import MartletNetworking
 
 /// kube-proxy's nftables mode: a map from address, protocol and port to the service's chain.
 struct NFTablesRules {

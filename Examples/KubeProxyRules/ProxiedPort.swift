@@ -1,5 +1,5 @@
-import Model
-import Networking
+import MartletModel
+import MartletNetworking
 
 /// A port of a service as kube-proxy sees it in one address family: where clients find it, and who answers.
 struct ProxiedPort {

@@ -1,10 +1,10 @@
 import ArgumentParser
-import DataPlane
+import MartletDataPlane
 import Dispatch
 import Foundation
-import Kubernetes
+import MartletKubernetes
 import Logging
-import Model
+import MartletModel
 import Netlink
 
 /// Drives the data plane from the manifests and from what changes in the node's network.

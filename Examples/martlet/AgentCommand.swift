@@ -1,10 +1,10 @@
 import ArgumentParser
-import DataPlane
+import MartletDataPlane
 import Foundation
-import Kubernetes
+import MartletKubernetes
 import Logging
-import Model
-import Networking
+import MartletModel
+import MartletNetworking
 
 /// `martlet agent`
 struct AgentCommand: AsyncParsableCommand {

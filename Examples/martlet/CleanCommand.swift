@@ -1,5 +1,5 @@
 import ArgumentParser
-import DataPlane
+import MartletDataPlane
 
 /// `martlet clean`
 struct CleanCommand: ParsableCommand {

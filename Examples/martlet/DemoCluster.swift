@@ -1,7 +1,7 @@
-import DataPlane
+import MartletDataPlane
 import Foundation
-import Model
-import Networking
+import MartletModel
+import MartletNetworking
 
 /// A node, its pods and a client outside, each in a network namespace of its own, with the addresses of the manifests.
 ///

@@ -2,9 +2,9 @@ import ArgumentParser
 import Dispatch
 import Foundation
 import KubeProxyRules
-import Kubernetes
-import Model
-import Networking
+import MartletKubernetes
+import MartletModel
+import MartletNetworking
 import Synchronization
 
 /// `martlet demo`

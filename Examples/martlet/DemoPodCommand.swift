@@ -1,7 +1,7 @@
 import ArgumentParser
 import FlyingFox
 import Foundation
-import Networking
+import MartletNetworking
 
 /// `martlet demo-pod`
 struct DemoPodCommand: AsyncParsableCommand {

@@ -1,5 +1,5 @@
-import Model
-import Networking
+import MartletModel
+import MartletNetworking
 
 /// One way to reach a service: who asks, at what address, and whom the pod should see.
 struct DemoRequest {

@@ -1,6 +1,6 @@
-import Kubernetes
-import Model
-import Networking
+import MartletKubernetes
+import MartletModel
+import MartletNetworking
 
 /// What the manifests say, as far as the demo plays it: a node, its pods, and a service with a node port.
 struct DemoScene {

@@ -1,11 +1,11 @@
 import ArgumentParser
 import BPF
-import DataPlane
+import MartletDataPlane
 import Foundation
-import Kubernetes
-import Model
-import Networking
-import Policy
+import MartletKubernetes
+import MartletModel
+import MartletNetworking
+import MartletPolicy
 
 /// `martlet explain`
 struct ExplainCommand: ParsableCommand {

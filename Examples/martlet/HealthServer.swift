@@ -1,4 +1,4 @@
-import DataPlane
+import MartletDataPlane
 import FlyingFox
 import Foundation
 import Logging

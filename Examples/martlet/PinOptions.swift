@@ -1,5 +1,5 @@
 import ArgumentParser
-import DataPlane
+import MartletDataPlane
 
 /// Which data plane a command is about.
 struct PinOptions: ParsableArguments {

@@ -1,5 +1,5 @@
 import ArgumentParser
-import DataPlane
+import MartletDataPlane
 
 /// `martlet policy list` and `martlet policy show`
 struct PolicyCommand: ParsableCommand {

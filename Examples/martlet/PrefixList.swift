@@ -1,5 +1,5 @@
 import ArgumentParser
-import Networking
+import MartletNetworking
 
 /// `A,B` on the command line.
 struct PrefixList {

@@ -1,7 +1,7 @@
 import ArgumentParser
-import DataPlane
+import MartletDataPlane
 import Foundation
-import Kubernetes
+import MartletKubernetes
 
 /// `martlet preflight`
 struct PreflightCommand: ParsableCommand {

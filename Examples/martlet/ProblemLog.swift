@@ -1,5 +1,5 @@
-import DataPlane
-import Kubernetes
+import MartletDataPlane
+import MartletKubernetes
 import Logging
 
 /// Says of each problem when it is new, and not again while it stays: what is tried every second would fill the log.

@@ -1,6 +1,6 @@
 import BPF
 import Glibc
-import Networking
+import MartletNetworking
 
 /// A client of an ``EchoServer``: one socket in a namespace, with every wait bounded.
 ///

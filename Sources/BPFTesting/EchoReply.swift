@@ -1,4 +1,4 @@
-import Networking
+import MartletNetworking
 
 /// What an ``EchoServer`` says of the request that it answers.
 public struct EchoReply: Hashable, Sendable {

@@ -1,7 +1,7 @@
 import BPF
 import CBPFTesting
 import Glibc
-import Networking
+import MartletNetworking
 
 /// A server that tells everyone who asks by what address it saw them.
 ///

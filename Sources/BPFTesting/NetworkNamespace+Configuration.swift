@@ -1,6 +1,6 @@
 import BPF
 import CBPFTesting
-import Networking
+import MartletNetworking
 
 /// An interface of a namespace.
 public struct Interface: Sendable {

@@ -1,6 +1,6 @@
 import BPF
 import Glibc
-import Networking
+import MartletNetworking
 
 /// Calls on sockets that client and server share.
 enum Socket {

@@ -1,5 +1,5 @@
 import Glibc
-import Networking
+import MartletNetworking
 
 /// An address and a port.
 public struct SocketAddress: Hashable, Sendable, CustomStringConvertible {

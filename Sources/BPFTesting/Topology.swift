@@ -1,4 +1,4 @@
-import Networking
+import MartletNetworking
 
 /// A small cluster in namespaces: a client outside, nodes on one wire with it, and pods behind veths on each node.
 ///

@@ -1,4 +1,4 @@
-import Networking
+import MartletNetworking
 
 /// An address of an interface.
 public struct InterfaceAddress: Hashable, Sendable {

@@ -1,4 +1,4 @@
-import Networking
+import MartletNetworking
 
 /// A link to be created.
 ///

@@ -1,4 +1,4 @@
-import Networking
+import MartletNetworking
 
 /// What the kernel knows about an address on a link: an entry of the ARP or neighbour discovery table.
 public struct Neighbour: Hashable, Sendable {

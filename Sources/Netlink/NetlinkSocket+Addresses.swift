@@ -1,4 +1,4 @@
-import Networking
+import MartletNetworking
 
 extension NetlinkSocket {
   /// The addresses of an interface or of all, of one family or of both.

@@ -1,4 +1,4 @@
-import Networking
+import MartletNetworking
 
 // MARK: - Reading
 

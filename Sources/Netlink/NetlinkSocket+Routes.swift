@@ -1,5 +1,5 @@
 import Glibc
-import Networking
+import MartletNetworking
 
 // MARK: - Reading
 

@@ -1,4 +1,4 @@
-import Networking
+import MartletNetworking
 
 /// A network interface as the kernel describes it.
 public struct NetworkLink: Hashable, Sendable, Identifiable {

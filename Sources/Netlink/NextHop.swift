@@ -1,4 +1,4 @@
-import Networking
+import MartletNetworking
 
 /// One of the ways that a ``Route`` offers.
 public struct NextHop: Hashable, Sendable {

@@ -1,4 +1,4 @@
-import Networking
+import MartletNetworking
 
 /// A route: where packets to a range of addresses go.
 ///

@@ -1,4 +1,4 @@
-import Networking
+import MartletNetworking
 
 /// A policy routing rule: which packets look up their route in which table.
 ///

@@ -1,4 +1,4 @@
-import Networking
+import MartletNetworking
 
 /// The settings of a VXLAN tunnel.
 public struct VXLAN: Hashable, Sendable {

@@ -1,5 +1,5 @@
 import CBPF
-import Networking
+import MartletNetworking
 
 extension ip_address {
   /// The layout's form of `address`: network byte order.

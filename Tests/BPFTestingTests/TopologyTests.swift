@@ -1,5 +1,5 @@
 import BPFTesting
-import Networking
+import MartletNetworking
 import Testing
 
 @Suite(.requiresBPF) struct EchoTests {

@@ -1,5 +1,5 @@
 import BPFTesting
-import Networking
+import MartletNetworking
 import Testing
 
 /// Traffic to external addresses in detail: who is bound by the external policy, and who the pod sees.

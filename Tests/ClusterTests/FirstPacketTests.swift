@@ -1,5 +1,5 @@
 import BPFTesting
-import Networking
+import MartletNetworking
 import Testing
 
 /// The first packet to a service whose backend is behind somebody whose link address nobody knows yet.

@@ -1,6 +1,6 @@
 import BPFTesting
-import DataPlane
-import Networking
+import MartletDataPlane
+import MartletNetworking
 import Testing
 
 /// Policies of node 1's interface to the network, on real connections.

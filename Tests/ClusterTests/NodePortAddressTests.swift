@@ -1,5 +1,5 @@
 import BPFTesting
-import Networking
+import MartletNetworking
 import Testing
 
 /// Which addresses of a node have its node ports.

@@ -1,5 +1,5 @@
 import BPFTesting
-import Networking
+import MartletNetworking
 import Testing
 
 /// Clients outside whose backend is on another node than the one they reach: how packets and replies travel.

@@ -1,5 +1,5 @@
 import BPFTesting
-import Networking
+import MartletNetworking
 import Testing
 
 /// A host endpoint of an interface that leads neither to the other nodes nor by a default route.

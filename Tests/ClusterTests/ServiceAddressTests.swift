@@ -1,5 +1,5 @@
 import BPFTesting
-import Networking
+import MartletNetworking
 import Testing
 
 /// External IPs, node ports, and the load balancer's addresses with their source ranges.

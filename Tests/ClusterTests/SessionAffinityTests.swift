@@ -1,6 +1,6 @@
 import BPFTesting
 import Dispatch
-import Networking
+import MartletNetworking
 import Synchronization
 import Testing
 

@@ -1,5 +1,5 @@
 import BPFTesting
-import Networking
+import MartletNetworking
 import Testing
 
 /// Endpoints near the client: by hints alone, and never at the price of having none.

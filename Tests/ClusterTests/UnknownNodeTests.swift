@@ -1,5 +1,5 @@
 import BPFTesting
-import Networking
+import MartletNetworking
 import Testing
 
 /// Endpoints on a node of which there is no object, or none yet: the tunnel does not lead there.

@@ -1,5 +1,5 @@
 import BPFTesting
-import Networking
+import MartletNetworking
 import Testing
 
 /// A pod that is plugged in, with a route to an address of the node's range, before anybody has said that it is one.

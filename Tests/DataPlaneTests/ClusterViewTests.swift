@@ -1,9 +1,9 @@
-import Model
-import Networking
-import Services
+import MartletModel
+import MartletNetworking
+import MartletServices
 import Testing
 
-@testable import DataPlane
+@testable import MartletDataPlane
 
 @Suite struct ClusterViewTests {
   private func pod(_ name: String, _ addresses: String...) -> Resource {

@@ -1,11 +1,11 @@
 import BPFTesting
 import CBPF
-import Model
-import Networking
-import Services
+import MartletModel
+import MartletNetworking
+import MartletServices
 import Testing
 
-@testable import DataPlane
+@testable import MartletDataPlane
 
 /// The data plane in memory and the program in the kernel are two accounts of the same decisions: on random states and
 /// packets, what the kernel does is among what is predicted.

@@ -1,6 +1,6 @@
-import DataPlane
-import Model
-import Networking
+import MartletDataPlane
+import MartletModel
+import MartletNetworking
 import Testing
 
 /// What load balancers and the kubelet are told, and when.

@@ -1,8 +1,8 @@
 import BPFTesting
-import DataPlane
-import Model
-import Networking
-import Services
+import MartletDataPlane
+import MartletModel
+import MartletNetworking
+import MartletServices
 import Testing
 
 /// What the data plane in memory says of packets. That the kernel says the same is ``DatapathAgreementTests``' matter.

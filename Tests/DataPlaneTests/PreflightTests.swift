@@ -1,7 +1,7 @@
 import BPFTesting
-import DataPlane
-import Model
-import Networking
+import MartletDataPlane
+import MartletModel
+import MartletNetworking
 import Testing
 
 /// What is found for and against direct return in networks of several shapes.

@@ -1,7 +1,7 @@
-import DataPlane
-import Model
-import Networking
-import Services
+import MartletDataPlane
+import MartletModel
+import MartletNetworking
+import MartletServices
 
 /// A small cluster in both families: this node with pods a and b, another with pod c, and the world.
 enum Scene {

@@ -1,8 +1,8 @@
 import BPF
 import BPFTesting
 import CBPF
-import Networking
-import Services
+import MartletNetworking
+import MartletServices
 import Testing
 
 /// Addresses of the node's own pod ranges that are no pod's, or not yet: nothing is forwarded to or from them.

@@ -1,7 +1,7 @@
 import BPF
 import BPFTesting
 import Glibc
-import Networking
+import MartletNetworking
 import Testing
 
 /// Idle flows end by themselves, both halves at once, and nothing else with them.

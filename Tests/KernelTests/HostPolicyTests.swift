@@ -1,7 +1,7 @@
 import BPF
 import BPFTesting
 import CBPF
-import Networking
+import MartletNetworking
 import Testing
 
 /// Policies of the host, by the interface that a flow crosses. The host's network interface has them in most tests.

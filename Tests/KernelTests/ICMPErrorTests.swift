@@ -1,6 +1,6 @@
 import BPF
 import BPFTesting
-import Networking
+import MartletNetworking
 import Testing
 
 /// ICMP errors about flows go the way of the flow and are translated with what they quote, in both directions.

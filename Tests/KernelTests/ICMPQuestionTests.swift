@@ -1,7 +1,7 @@
 import BPF
 import BPFTesting
 import CBPF
-import Networking
+import MartletNetworking
 import Testing
 
 /// Questions in ICMP other than echoes, and their answers; and what is neither.

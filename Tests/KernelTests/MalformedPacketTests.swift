@@ -1,6 +1,6 @@
 import BPF
 import BPFTesting
-import Networking
+import MartletNetworking
 import Testing
 
 /// Packets that are cut short or contradict themselves: dropped for that reason, and never taken for something else.

@@ -1,6 +1,6 @@
 import BPF
 import BPFTesting
-import Networking
+import MartletNetworking
 import Testing
 
 /// Packets with accidental damage, from a seed: whatever they are, the datapath gives a verdict that it can justify.

@@ -1,6 +1,6 @@
 import BPF
 import BPFTesting
-import Networking
+import MartletNetworking
 import Testing
 
 /// Packets followed from the hook that first sees them to the last, there and back.

@@ -1,7 +1,7 @@
 import BPF
 import BPFTesting
 import CBPF
-import Networking
+import MartletNetworking
 import Testing
 
 /// Flows that are under way when policies change: the next packet, of either direction, has them judged again.

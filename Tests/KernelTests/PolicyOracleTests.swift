@@ -2,9 +2,9 @@ import BPF
 import BPFPrograms
 import BPFTesting
 import CBPF
-import Model
-import Networking
-import Policy
+import MartletModel
+import MartletNetworking
+import MartletPolicy
 import PolicyTesting
 import Testing
 

@@ -1,8 +1,8 @@
 import BPF
 import BPFTesting
-import DataPlane
-import Model
-import Networking
+import MartletDataPlane
+import MartletModel
+import MartletNetworking
 import Testing
 
 /// Sockets on both ends, the data plane between them, and the server's word for whom it saw.

@@ -1,8 +1,8 @@
 import BPF
 import BPFTesting
 import CBPF
-import Networking
-import Services
+import MartletNetworking
+import MartletServices
 import Testing
 
 /// Packets that the datapath answers itself, and those that it drops by a service's rules.

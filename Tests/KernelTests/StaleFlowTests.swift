@@ -2,7 +2,7 @@ import BPF
 import BPFTesting
 import CBPF
 import Glibc
-import Networking
+import MartletNetworking
 import Testing
 
 /// Flows that rest on what is no more: nobody looks for them, and each finds out by its next packet.

@@ -1,6 +1,6 @@
 import BPF
 import BPFTesting
-import Networking
+import MartletNetworking
 import Testing
 
 /// What segments do to a connection's flow.

@@ -1,7 +1,7 @@
 import BPF
 import BPFTesting
 import CBPF
-import Networking
+import MartletNetworking
 import Testing
 
 /// Flows that this node sends through the tunnel as they are, for the other node to translate. The host's policies for

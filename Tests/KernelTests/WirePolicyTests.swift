@@ -2,8 +2,8 @@ import BPF
 import BPFPrograms
 import BPFTesting
 import CBPF
-import Networking
-import Services
+import MartletNetworking
+import MartletServices
 import Testing
 
 /// What is dropped where it arrives, ahead of the kernel's own buffers.

@@ -1,7 +1,7 @@
 import BPF
 import BPFTesting
 import CBPF
-import Networking
+import MartletNetworking
 import Testing
 
 /// What policy does with the first packet of a flow, at the pod that sends it and at the pod that it is for.

@@ -1,7 +1,7 @@
 import BPF
 import BPFTesting
 import CBPF
-import Networking
+import MartletNetworking
 import Testing
 
 /// Packets of a tunnel that somebody might take for a node's: pods may not make them, unless the node says so.

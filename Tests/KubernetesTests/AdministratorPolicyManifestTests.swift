@@ -1,6 +1,6 @@
-import Kubernetes
-import Model
-import Networking
+import MartletKubernetes
+import MartletModel
+import MartletNetworking
 import Testing
 
 private let pods = "projectcalico.org/orchestrator == 'k8s'"

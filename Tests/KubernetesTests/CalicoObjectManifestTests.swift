@@ -1,6 +1,6 @@
-import Kubernetes
-import Model
-import Networking
+import MartletKubernetes
+import MartletModel
+import MartletNetworking
 import Testing
 
 private func object(_ kind: String, name: String = "p", metadata: String = "", _ spec: String) throws -> PolicyManifest

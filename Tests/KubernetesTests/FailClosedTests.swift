@@ -1,5 +1,5 @@
-import Kubernetes
-import Model
+import MartletKubernetes
+import MartletModel
 import Testing
 
 /// What stays in force while a policy is wrong.

@@ -1,7 +1,7 @@
 import Foundation
-import Kubernetes
-import Model
-import Networking
+import MartletKubernetes
+import MartletModel
+import MartletNetworking
 import Testing
 
 private func key(_ name: String) -> Resource.Key { .service(NamespacedName(namespace: "default", name: name)) }

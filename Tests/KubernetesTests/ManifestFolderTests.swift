@@ -1,7 +1,7 @@
 import Foundation
-import Kubernetes
-import Model
-import Networking
+import MartletKubernetes
+import MartletModel
+import MartletNetworking
 import Testing
 
 private func name(_ name: String) -> NamespacedName { NamespacedName(namespace: "default", name: name) }

@@ -1,6 +1,6 @@
-import Kubernetes
-import Model
-import Networking
+import MartletKubernetes
+import MartletModel
+import MartletNetworking
 import Testing
 
 private func name(_ name: String) -> NamespacedName { NamespacedName(namespace: "default", name: name) }

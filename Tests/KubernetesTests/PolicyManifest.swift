@@ -1,6 +1,6 @@
-import Kubernetes
-import Model
-import Networking
+import MartletKubernetes
+import MartletModel
+import MartletNetworking
 
 /// What manifests with policies say: for tests that write one object and look at what becomes of it.
 struct PolicyManifest {

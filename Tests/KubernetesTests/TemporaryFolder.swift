@@ -1,6 +1,6 @@
 import Foundation
-import Kubernetes
-import Model
+import MartletKubernetes
+import MartletModel
 
 /// A folder of manifests that is removed with this object.
 final class TemporaryFolder: Sendable {

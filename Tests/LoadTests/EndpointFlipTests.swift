@@ -1,8 +1,8 @@
 import BPF
 import BPFTesting
-import DataPlane
-import Model
-import Networking
+import MartletDataPlane
+import MartletModel
+import MartletNetworking
 import Synchronization
 import Testing
 

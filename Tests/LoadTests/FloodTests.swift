@@ -1,8 +1,8 @@
 import BPF
 import BPFTesting
-import DataPlane
-import Model
-import Networking
+import MartletDataPlane
+import MartletModel
+import MartletNetworking
 import Testing
 
 /// What a flood of openings, or a full table, does to connections that mean it.

@@ -1,8 +1,8 @@
 import BPF
 import BPFTesting
-import DataPlane
-import Model
-import Networking
+import MartletDataPlane
+import MartletModel
+import MartletNetworking
 
 /// A node with pods, whose data plane each test starts, and services that lead to them.
 final class LoadNode: Sendable {

@@ -1,7 +1,7 @@
 import BPF
 import BPFTesting
 import Glibc
-import Networking
+import MartletNetworking
 
 /// Gives the program at a pod's interface TCP packets as the pod would send them, without anybody receiving what becomes
 /// of them. To be used in the node's namespace.

@@ -1,10 +1,10 @@
 import BPF
 import BPFTesting
 import CBPF
-import DataPlane
-import Model
-import Networking
-import Policy
+import MartletDataPlane
+import MartletModel
+import MartletNetworking
+import MartletPolicy
 import PolicyTesting
 import Synchronization
 import Testing

@@ -1,9 +1,9 @@
 import BPF
 import BPFTesting
-import DataPlane
-import Model
-import Networking
-import Policy
+import MartletDataPlane
+import MartletModel
+import MartletNetworking
+import MartletPolicy
 import PolicyTesting
 
 /// A node of a random cluster with three pods that stay where they are, and the data plane that serves it.

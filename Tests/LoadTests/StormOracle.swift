@@ -1,5 +1,5 @@
-import Model
-import Policy
+import MartletModel
+import MartletPolicy
 
 /// What the objects say, of all that a packet meets on its way.
 struct StormOracle {

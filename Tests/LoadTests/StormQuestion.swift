@@ -1,5 +1,5 @@
-import Model
-import Policy
+import MartletModel
+import MartletPolicy
 
 /// A packet that is sent again and again.
 struct StormQuestion: Sendable, CustomStringConvertible {

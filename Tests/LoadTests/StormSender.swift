@@ -1,7 +1,7 @@
 import BPF
 import BPFTesting
-import Networking
-import Policy
+import MartletNetworking
+import MartletPolicy
 
 /// Gives the program of an interface a question's packets, without anybody receiving what becomes of them. To be used in
 /// the node's namespace.

@@ -1,5 +1,5 @@
-import Model
-import Networking
+import MartletModel
+import MartletNetworking
 import Testing
 
 struct FailsafePortTests {

@@ -1,4 +1,4 @@
-import Model
+import MartletModel
 import Testing
 
 struct SelectorTextTests {

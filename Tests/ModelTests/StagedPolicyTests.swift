@@ -1,4 +1,4 @@
-import Model
+import MartletModel
 import Testing
 
 /// The state as it would be if what is staged came into force.

@@ -2,7 +2,7 @@ import BPF
 import BPFTesting
 import Foundation
 import Netlink
-import Networking
+import MartletNetworking
 import Testing
 
 extension Requirement {

@@ -1,6 +1,6 @@
 import BPFTesting
 import Glibc
-import Networking
+import MartletNetworking
 import Testing
 
 @testable import Netlink

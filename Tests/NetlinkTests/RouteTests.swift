@@ -1,6 +1,6 @@
 import BPFTesting
 import Netlink
-import Networking
+import MartletNetworking
 import Testing
 
 @Suite(.requires(.networkNamespaces)) struct RouteTests {

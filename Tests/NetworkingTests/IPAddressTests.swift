@@ -1,4 +1,4 @@
-import Networking
+import MartletNetworking
 import Testing
 
 struct IPAddressTests {

@@ -1,7 +1,7 @@
 import Foundation
-import Model
-import Networking
-import Policy
+import MartletModel
+import MartletNetworking
+import MartletPolicy
 import Testing
 
 /// The example of Docs/Policy.md.

@@ -1,8 +1,8 @@
 import BPF
 import CBPF
-import Model
-import Networking
-import Policy
+import MartletModel
+import MartletNetworking
+import MartletPolicy
 import Testing
 
 /// Tables without room: what is concerned is denied everything and reported, and everything else goes on.

@@ -1,7 +1,7 @@
 import BPF
-import Model
-import Networking
-import Policy
+import MartletModel
+import MartletNetworking
+import MartletPolicy
 import PolicyTesting
 import Testing
 

@@ -1,6 +1,6 @@
-import Model
-import Networking
-import Policy
+import MartletModel
+import MartletNetworking
+import MartletPolicy
 import Testing
 
 /// What policies mean, one rule of the trade a test. Every question is put to the objects as well.

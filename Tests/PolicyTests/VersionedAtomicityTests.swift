@@ -1,6 +1,6 @@
 import BPF
-import Model
-import Policy
+import MartletModel
+import MartletPolicy
 import PolicyTesting
 import TableTesting
 import Testing

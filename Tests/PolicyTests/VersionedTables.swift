@@ -1,6 +1,6 @@
 import BPF
 import CBPF
-import Policy
+import MartletPolicy
 import TableTesting
 
 /// Tables in two versions, and what a program finds in them.

@@ -1,4 +1,4 @@
-import Policy
+import MartletPolicy
 import TableTesting
 
 extension PolicyMaps {

@@ -1,11 +1,11 @@
 import BPF
 import CBPF
-import Model
-import Networking
+import MartletModel
+import MartletNetworking
 import Testing
 import TableTesting
 
-@testable import Services
+@testable import MartletServices
 
 /// An agent that takes over the tables of its predecessor.
 @Suite struct AdoptionTests {

@@ -1,11 +1,11 @@
 import BPF
 import CBPF
-import Model
-import Networking
+import MartletModel
+import MartletNetworking
 import Testing
 import TableTesting
 
-@testable import Services
+@testable import MartletServices
 
 /// What programs see while the tables change under them.
 @Suite struct AtomicityTests {

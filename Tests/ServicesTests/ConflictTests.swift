@@ -1,8 +1,8 @@
-import Model
-import Networking
+import MartletModel
+import MartletNetworking
 import Testing
 
-@testable import Services
+@testable import MartletServices
 
 /// Two services that claim the same address and port.
 @Suite struct ConflictTests {

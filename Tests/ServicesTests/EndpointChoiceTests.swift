@@ -1,8 +1,8 @@
-import Model
-import Networking
+import MartletModel
+import MartletNetworking
 import Testing
 
-@testable import Services
+@testable import MartletServices
 
 /// Which endpoints serve, by readiness, place and hints.
 @Suite struct EndpointChoiceTests {

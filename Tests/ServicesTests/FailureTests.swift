@@ -1,11 +1,11 @@
 import BPF
 import CBPF
 import Glibc
-import Model
-import Networking
+import MartletModel
+import MartletNetworking
 import Testing
 
-@testable import Services
+@testable import MartletServices
 
 /// What happens when there is no room, or the kernel says no.
 @Suite struct FailureTests {

@@ -1,9 +1,9 @@
 import CBPF
-import Model
-import Networking
+import MartletModel
+import MartletNetworking
 import Testing
 
-@testable import Services
+@testable import MartletServices
 
 /// Where services answer, and what becomes of connections that no endpoint is for.
 @Suite struct FrontendTests {

@@ -1,7 +1,7 @@
-import Networking
+import MartletNetworking
 import Testing
 
-@testable import Services
+@testable import MartletServices
 
 @Suite struct MaglevTests {
   private func backends(_ count: Int) -> [Backend] {

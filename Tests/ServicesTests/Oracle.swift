@@ -1,7 +1,7 @@
-import Model
-import Networking
+import MartletModel
+import MartletNetworking
 
-@testable import Services
+@testable import MartletServices
 
 /// What a cluster's state means for one connection, told from the state alone, each time anew and without any of the
 /// tables' code: the semantics of services word by word, however slow.

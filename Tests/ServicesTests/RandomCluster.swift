@@ -1,8 +1,8 @@
-import Model
-import Networking
+import MartletModel
+import MartletNetworking
 import TableTesting
 
-@testable import Services
+@testable import MartletServices
 
 /// A small cluster in which everything that can happen to services happens often: names, addresses and ports are few,
 /// so that services meet.

@@ -1,10 +1,10 @@
 import BPF
 import CBPF
-import Model
-import Networking
+import MartletModel
+import MartletNetworking
 import Testing
 
-@testable import Services
+@testable import MartletServices
 
 /// Random states and edits against ``Oracle``. Each argument is a seed; a failure names it and the step.
 @Suite struct RandomStateTests {

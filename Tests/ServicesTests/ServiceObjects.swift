@@ -1,7 +1,7 @@
-import Model
-import Networking
+import MartletModel
+import MartletNetworking
 
-@testable import Services
+@testable import MartletServices
 
 /// What the scenarios are made of: one node `here` in zone `a`, one service `default/web`, its slices.
 extension Configuration {

@@ -1,8 +1,8 @@
-import Model
-import Networking
+import MartletModel
+import MartletNetworking
 import Testing
 
-@testable import Services
+@testable import MartletServices
 
 /// Prints what updates cost. The limits are those of a release build:
 /// `swift test -c release -Xswiftc -enable-testing --filter ServicePerformanceTests`

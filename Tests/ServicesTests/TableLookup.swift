@@ -1,8 +1,8 @@
 import BPF
 import CBPF
-import Networking
+import MartletNetworking
 
-@testable import Services
+@testable import MartletServices
 
 /// Who asks.
 struct Client: Hashable {

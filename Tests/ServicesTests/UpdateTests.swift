@@ -1,11 +1,11 @@
 import BPF
 import CBPF
-import Model
-import Networking
+import MartletModel
+import MartletNetworking
 import Testing
 import TableTesting
 
-@testable import Services
+@testable import MartletServices
 
 /// What a change costs and what follows from it.
 @Suite struct UpdateTests {

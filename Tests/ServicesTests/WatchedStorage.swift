@@ -1,6 +1,6 @@
 import TableTesting
 
-@testable import Services
+@testable import MartletServices
 
 extension MemoryTables {
   /// The tables, with all writes to them in `log`.

@@ -1,8 +1,8 @@
 import BPFTesting
-import DataPlane
+import MartletDataPlane
 import KubeProxyRules
-import Model
-import Networking
+import MartletModel
+import MartletNetworking
 
 /// What forwards the connections of a measurement.
 enum Forwarder: Hashable, CustomStringConvertible {

@@ -2,7 +2,7 @@ import BPF
 import BPFTesting
 import CConnections
 import Glibc
-import Networking
+import MartletNetworking
 
 /// Connections a second from pod to pod: connect, a byte each way, close.
 struct ConnectionRate {

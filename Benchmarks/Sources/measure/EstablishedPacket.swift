@@ -1,7 +1,7 @@
 import BPF
 import BPFTesting
 import CConnections
-import Networking
+import MartletNetworking
 
 /// What a packet of an established connection through a service costs `from_pod`, over a program that does nothing.
 struct EstablishedPacket {

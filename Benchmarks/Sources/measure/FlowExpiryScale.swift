@@ -1,10 +1,10 @@
 import BPF
 import BPFTesting
 import CBPF
-import DataPlane
+import MartletDataPlane
 import Dispatch
 import Glibc
-import Networking
+import MartletNetworking
 
 /// What it takes to keep half a million connections, a million entries, clean while none of them ends; and whether packets
 /// notice.

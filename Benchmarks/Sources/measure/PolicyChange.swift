@@ -1,7 +1,7 @@
 import BPFTesting
-import DataPlane
-import Model
-import Networking
+import MartletDataPlane
+import MartletModel
+import MartletNetworking
 
 /// What a change of policies costs the agent.
 struct PolicyChange {

@@ -3,9 +3,9 @@ import BPFPrograms
 import BPFTesting
 import CBPF
 import CConnections
-import DataPlane
-import Model
-import Networking
+import MartletDataPlane
+import MartletModel
+import MartletNetworking
 
 /// Which rule decides about a connection.
 enum RuleMatch: String, CaseIterable, Sendable {

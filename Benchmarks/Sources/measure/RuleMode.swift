@@ -1,7 +1,7 @@
 import BPFTesting
 import KubeProxyRules
-import Model
-import Networking
+import MartletModel
+import MartletNetworking
 
 /// How kube-proxy programs services.
 enum RuleMode: String, CaseIterable, CustomStringConvertible {

@@ -1,10 +1,10 @@
 import BPF
 import BPFTesting
-import DataPlane
+import MartletDataPlane
 import Glibc
 import KubeProxyRules
-import Model
-import Networking
+import MartletModel
+import MartletNetworking
 
 /// What it takes to program many services, and to change one endpoint among them; beside kube-proxy's rules.
 struct ServiceScale {

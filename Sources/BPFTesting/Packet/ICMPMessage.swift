@@ -1,4 +1,4 @@
-import Networking
+import MartletNetworking
 
 /// What an ICMP message says, in terms that hold for ICMP and ICMPv6; types and codes follow from the family.
 public enum ICMPMessage: Hashable, Sendable {

@@ -1,4 +1,4 @@
-import Networking
+import MartletNetworking
 
 /// The checksum of IP, TCP, UDP and ICMP (RFC 1071): the complement of the sum, in ones' complement, of 16-bit words.
 ///

@@ -1,4 +1,4 @@
-import Networking
+import MartletNetworking
 
 /// A packet to be put together header by header, from the outermost one inwards.
 ///

@@ -1,4 +1,4 @@
-import Networking
+import MartletNetworking
 
 /// A header, or data, of a packet that is being built.
 protocol PacketLayer: Sendable {

@@ -1,4 +1,4 @@
-import Networking
+import MartletNetworking
 
 /// Takes a packet apart; the engine of ``ParsedPacket``.
 struct PacketParser {

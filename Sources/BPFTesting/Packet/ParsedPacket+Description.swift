@@ -1,4 +1,4 @@
-import Networking
+import MartletNetworking
 
 extension ParsedPacket: CustomStringConvertible {
   /// The packet in one line, for failure messages; ``problems`` come last, after an exclamation mark.

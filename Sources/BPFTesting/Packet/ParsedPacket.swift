@@ -1,4 +1,4 @@
-import Networking
+import MartletNetworking
 
 /// A packet taken apart, with every checksum and length verified.
 ///

@@ -1,5 +1,5 @@
 import Glibc
-import Networking
+import MartletNetworking
 
 extension AddressFamily {
   /// The family's number in message headers, or `nil` for one that this module does not know.

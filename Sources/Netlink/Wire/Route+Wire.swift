@@ -1,4 +1,4 @@
-import Networking
+import MartletNetworking
 
 /// `RTA_…` (`linux/rtnetlink.h`).
 enum RouteAttribute {

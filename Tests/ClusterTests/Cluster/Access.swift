@@ -1,4 +1,4 @@
-import Networking
+import MartletNetworking
 import Testing
 
 /// How a client gets to a service: by addresses of which family, and where its connections are balanced.

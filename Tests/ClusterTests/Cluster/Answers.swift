@@ -1,5 +1,5 @@
 import BPFTesting
-import Networking
+import MartletNetworking
 
 /// What came of asking a service a number of times.
 struct Answers: CustomStringConvertible {

@@ -1,8 +1,8 @@
 import BPFTesting
-import DataPlane
-import Kubernetes
-import Model
-import Networking
+import MartletDataPlane
+import MartletKubernetes
+import MartletModel
+import MartletNetworking
 import Testing
 
 /// Three nodes with three pods each, a client outside, and a data plane on every node, which does what the manifests say

@@ -1,5 +1,5 @@
 import BPFTesting
-import Networking
+import MartletNetworking
 
 /// Somebody in a ``Cluster`` who asks and, unless it is the client outside, answers: a pod, or a node's own processes.
 final class ClusterHost: Sendable {

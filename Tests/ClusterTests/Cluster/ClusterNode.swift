@@ -1,6 +1,6 @@
 import BPFTesting
-import DataPlane
-import Model
+import MartletDataPlane
+import MartletModel
 
 /// A node's data plane, and the thread and namespace it works in.
 ///

@@ -1,5 +1,5 @@
 import BPFTesting
-import DataPlane
+import MartletDataPlane
 import Testing
 
 /// Builds a ``Cluster`` for a suite, which finds it in ``Cluster/current`` and is serialized for it.

@@ -1,4 +1,4 @@
-import Networking
+import MartletNetworking
 import Testing
 
 /// An address of each family, for what exists in both.

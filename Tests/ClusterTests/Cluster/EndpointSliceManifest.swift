@@ -1,4 +1,4 @@
-import Networking
+import MartletNetworking
 
 /// The EndpointSlices of a service, one a family, as the slice controller or somebody by hand writes them.
 struct EndpointSliceManifest {

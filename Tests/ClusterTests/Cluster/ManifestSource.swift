@@ -1,6 +1,6 @@
 import Foundation
-import Kubernetes
-import Model
+import MartletKubernetes
+import MartletModel
 import Synchronization
 
 /// The folder that a cluster's state is read from.

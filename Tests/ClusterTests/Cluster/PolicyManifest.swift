@@ -1,4 +1,4 @@
-import Networking
+import MartletNetworking
 
 /// Policies, and what they need, as somebody applies them.
 enum PolicyManifest {

@@ -1,4 +1,4 @@
-import Networking
+import MartletNetworking
 
 /// A Service as somebody applies it.
 struct ServiceManifest {

@@ -2,13 +2,13 @@ import BPF
 import BPFPrograms
 import BPFTesting
 import CBPF
-import Model
+import MartletModel
 import Netlink
-import Networking
-import Services
+import MartletNetworking
+import MartletServices
 import Testing
 
-@testable import DataPlane
+@testable import MartletDataPlane
 
 /// The datapath's programs with maps of their own, attached to nothing, in a namespace with an interface for each of
 /// this node's pods and one to the network. Its tables are filled from those of an ``InMemoryDataPlane``.

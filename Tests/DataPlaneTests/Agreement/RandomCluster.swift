@@ -1,7 +1,7 @@
 import BPFTesting
-import DataPlane
-import Model
-import Networking
+import MartletDataPlane
+import MartletModel
+import MartletNetworking
 
 /// Random clusters and packets that have something to do with them.
 struct RandomCluster {

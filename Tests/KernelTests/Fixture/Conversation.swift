@@ -1,5 +1,5 @@
 import BPFTesting
-import Networking
+import MartletNetworking
 import Testing
 
 /// How two parties talk: who says what when, in each protocol that flows are tracked for.

@@ -1,8 +1,8 @@
 import BPF
 import BPFTesting
 import CBPF
-import Networking
-import Services
+import MartletNetworking
+import MartletServices
 import Synchronization
 
 /// The datapath, run on single packets: no program is attached to anything, `send(_:at:)` runs one by

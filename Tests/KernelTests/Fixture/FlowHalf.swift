@@ -1,7 +1,7 @@
 import BPFTesting
 import CBPF
-import Networking
-import Services
+import MartletNetworking
+import MartletServices
 
 /// One direction of a tracked flow, as far as tests look at it.
 struct FlowHalf: Equatable, Sendable {

@@ -2,9 +2,9 @@ import BPF
 import BPFPrograms
 import BPFTesting
 import CBPF
-import DataPlane
-import Networking
-import Services
+import MartletDataPlane
+import MartletNetworking
+import MartletServices
 
 /// The datapath's programs in the kernel, with maps of their own, and a namespace that looks like a node.
 ///

@@ -1,8 +1,8 @@
 import BPF
 import BPFTesting
-import DataPlane
-import Model
-import Networking
+import MartletDataPlane
+import MartletModel
+import MartletNetworking
 
 /// A data plane on the first node of a topology, with the pins of one node.
 ///

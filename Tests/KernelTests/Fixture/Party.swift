@@ -1,4 +1,4 @@
-import Networking
+import MartletNetworking
 
 /// Everyone who sends or receives in these tests, with an address of each family.
 enum Party: Sendable, CaseIterable {

@@ -1,9 +1,9 @@
 import BPF
 import BPFTesting
 import CBPF
-import Networking
-import Policy
-import Services
+import MartletNetworking
+import MartletPolicy
+import MartletServices
 import Synchronization
 
 /// The tables of policy of a loaded datapath, and policy sets written by hand.

@@ -1,5 +1,5 @@
 import Glibc
-import Networking
+import MartletNetworking
 
 /// An address and port, as sockets take and give them.
 struct SocketAddress: Hashable, CustomStringConvertible {

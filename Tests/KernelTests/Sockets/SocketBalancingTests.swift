@@ -1,9 +1,9 @@
 import BPF
 import BPFTesting
 import CBPF
-import DataPlane
+import MartletDataPlane
 import Glibc
-import Networking
+import MartletNetworking
 import Testing
 
 /// A socket of some family, and the family of the service that it asks for.

@@ -2,9 +2,9 @@ import BPF
 import BPFPrograms
 import BPFTesting
 import CBPF
-import DataPlane
-import Networking
-import Services
+import MartletDataPlane
+import MartletNetworking
+import MartletServices
 
 /// A node with pods, of which each has both families and the datapath at its interface. Services are written into the
 /// maps as a test says. The interface to the network has no program at first: what the node's own processes reach at a

@@ -1,6 +1,6 @@
 import BPFTesting
 import Glibc
-import Networking
+import MartletNetworking
 
 /// A socket of a test, made in a namespace and cgroup, to which it belongs for life. No call waits longer than a second.
 final class TestSocket: Sendable {

@@ -1,6 +1,6 @@
-import Model
-import Networking
-import Policy
+import MartletModel
+import MartletNetworking
+import MartletPolicy
 import TableTesting
 
 /// A small cluster in which everything that can happen to policies happens often: names, labels, addresses and ports

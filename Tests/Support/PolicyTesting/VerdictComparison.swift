@@ -1,6 +1,6 @@
 import BPF
-import Model
-import Policy
+import MartletModel
+import MartletPolicy
 
 /// The tables' verdict where it is not the objects'.
 public struct VerdictMismatch: Error, CustomStringConvertible {

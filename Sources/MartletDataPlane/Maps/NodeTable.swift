@@ -1,0 +1,56 @@
+import BPF
+import CBPF
+import MartletModel
+import MartletNetworking
+import MartletServices
+
+/// Map `nodes`: the other nodes of the cluster, and where their end of the tunnel is.
+final class NodeTable {
+  private let map: any MapStorage<UInt32, node>
+  private var entries: [UInt32: node] = [:]
+  /// By which number each is known.
+  let numbers: NodeNumbers
+
+  /// Places in `map`, an array of `capacity` entries.
+  init(_ map: any MapStorage<UInt32, node>, capacity: Int) {
+    numbers = NodeNumbers(capacity: UInt32(capacity))
+    self.map = map
+  }
+
+  /// Reads what a former agent has left, so that each node keeps its number.
+  func adopt() throws(BPFError) {
+    try map.forEach { number, entry throws(BPFError) in
+      guard entry.name != 0 else { return }
+      self.numbers.adopt(number, nameHash: entry.name)
+      self.entries[number] = entry
+    }
+  }
+
+  /// Writes where `others` can be reached; `mtu` is the most that a packet through the tunnel may have.
+  ///
+  /// A node that is gone keeps its number, with no way to it.
+  func update(_ others: [Node], mtu: (AddressFamily) -> UInt32) throws(BPFError) {
+    var wanted: [UInt32: node] = [:]
+    for other in others {
+      let number = numbers.number(of: other.name)
+      guard number != 0, let address = other.address(.ipv4) ?? other.address(.ipv6) else { continue }
+      wanted[number] = node(
+        address: ip_address(address), name: NodeNumbers.hash(other.name), mtu: mtu(address.family), reserved: 0)
+    }
+    for (number, before) in entries where wanted[number] == nil {
+      wanted[number] = node(address: ip_address(high: 0, low: 0), name: before.name, mtu: 0, reserved: 0)
+    }
+    for (number, entry) in wanted where entries[number] != entry {
+      try map.set(number, entry)
+      entries[number] = entry
+    }
+  }
+}
+
+extension node: @retroactive Equatable {
+  /// Whether all fields are the same.
+  public static func == (left: node, right: node) -> Bool {
+    left.name == right.name && left.mtu == right.mtu && left.address.high == right.address.high
+      && left.address.low == right.address.low
+  }
+}

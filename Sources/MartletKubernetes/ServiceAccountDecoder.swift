@@ -1,0 +1,11 @@
+import MartletModel
+
+extension ValueDecoder where Value == ServiceAccount {
+  /// A `v1` `ServiceAccount`.
+  static var serviceAccount: Self {
+    Self { (object) throws(FieldError) in
+      let metadata = try ObjectMetadata(object)
+      return ServiceAccount(name: metadata.namespacedName, labels: metadata.labels)
+    }
+  }
+}
