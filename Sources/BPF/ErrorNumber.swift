@@ -28,6 +28,8 @@ extension BPFError {
       return "missing \(missing.joined(separator: ", ")): run as root or grant it"
     case EINVAL, EOPNOTSUPP, ENOSYS, ErrorNumber.kernelNotSupported:
       return feature?.shortfall
+    case LIBBPF_ERRNO__LIBELF.number, LIBBPF_ERRNO__FORMAT.number, LIBBPF_ERRNO__ENDIAN.number:
+      return "it is no object file for BPF, or of the other byte order: compile it with clang -target bpf"
     case ENOMEM where (KernelVersion.running ?? KernelVersion(5, 11)) < KernelVersion(5, 11):
       return "before Linux 5.11 maps and programs count as locked memory: raise RLIMIT_MEMLOCK"
     default:
@@ -42,6 +44,10 @@ extension BPFError {
     "no capability is missing: look for a security module, kernel lockdown, a seccomp filter or a user namespace"
 }
 
+extension libbpf_errno {
+  fileprivate var number: Int32 { Int32(rawValue) }
+}
+
 extension BPFError.Kind {
   /// The class that an error number belongs to when nothing is known about the call.
   public init(errno: Int32) {
@@ -51,7 +57,7 @@ extension BPFError.Kind {
     case E2BIG, ENOSPC: self = .full
     case EPERM, EACCES: self = .permission
     case EOPNOTSUPP, ENOSYS, ErrorNumber.kernelNotSupported: self = .unsupported
-    case EINVAL: self = .invalid
+    case EINVAL, LIBBPF_ERRNO__LIBELF.number, LIBBPF_ERRNO__FORMAT.number, LIBBPF_ERRNO__ENDIAN.number: self = .invalid
     case ESTALE: self = .stale
     case EBUSY, EAGAIN: self = .busy
     case ENOMEM: self = .outOfMemory

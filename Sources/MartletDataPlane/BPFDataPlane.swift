@@ -145,7 +145,14 @@ public final class BPFDataPlane: DataPlane {
       return try load(options)
     } catch {
       if !leavingPins { _ = try? options.pins.removeAll() }
-      throw error
+      guard error.kind == .layout else { throw error }
+      var failure = error
+      failure.hint =
+        """
+        \(error.hint ?? "it differs"); another version has pinned it: martlet clean removes all that is pinned, and ends \
+        connections through services
+        """
+      throw failure
     }
   }
 

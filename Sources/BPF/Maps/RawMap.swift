@@ -112,6 +112,15 @@ public struct RawMap: ~Copyable, Sendable {
   /// The error of a call on this map.
   @usableFromInline
   borrowing func failure(_ code: Int32, _ operation: String) -> BPFError {
-    BPFError(errno: code, operation: operation, object: name)
+    BPFError(errno: code, operation: operation, object: name, hint: hint(errno: abs(code)))
+  }
+
+  /// What the map adds to the error number.
+  private borrowing func hint(errno: Int32) -> String? {
+    switch errno {
+    case E2BIG where type == .array || type == .perCPUArray: "its last index is \(capacity - 1)"
+    case EPERM where Capability.missing.isEmpty: "it is frozen, or was created for programs alone to write or read"
+    default: nil
+    }
   }
 }
