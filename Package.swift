@@ -88,7 +88,9 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
       ],
       path: "Examples/martlet"),
-    .testTarget(name: "BPFTests", dependencies: ["BPF", "BPFTesting", "CBPF"]),
+    .testTarget(
+      name: "BPFTests", dependencies: ["BPF", "BPFTesting", "CBPF"], exclude: ["Programs"],
+      plugins: [.plugin(name: "EmbedBPF")]),
     .testTarget(name: "BPFTestingTests", dependencies: ["BPFTesting", "MartletNetworking"]),
     .testTarget(name: "NetworkingTests", dependencies: ["MartletNetworking", "BPFTesting"]),
     .testTarget(name: "ModelTests", dependencies: ["MartletModel", "MartletNetworking"]),

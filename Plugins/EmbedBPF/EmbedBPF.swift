@@ -1,8 +1,11 @@
 import Foundation
 import PackagePlugin
 
-/// Compiles every `*.bpf.c` of the C target that the Swift target depends on with the toolchain's own clang, and
-/// generates one Swift file per object that holds its bytes.
+/// Compiles BPF programs with the toolchain's own clang, and generates one Swift file per object that holds its bytes, as
+/// a member of `BPFPrograms`, an enum that the target declares.
+///
+/// The programs are the `*.bpf.c` in the target's own folder `Programs` if it has one, otherwise those of the C target
+/// that it depends on.
 ///
 /// The object itself is left undeclared: SwiftPM would copy a declared `.o` as a resource bundle, and the library
 /// must not need a file beside the binary.
@@ -15,11 +18,13 @@ import PackagePlugin
     let clang = try context.tool(named: "clang").url
     let tool = try context.tool(named: "bpf-embed").url
     let root = owner.directoryURL
-    let datapath = root.appending(path: "datapath")
     let include = root.appending(path: "include")
-    let headers = try files(below: datapath, suffix: ".h") + files(below: include, suffix: ".h")
+    let own = target.directoryURL.appending(path: "Programs")
+    let hasOwn = FileManager.default.fileExists(atPath: own.path)
+    let (folder, label) = hasOwn ? (own, "Programs") : (root.appending(path: "datapath"), "CBPF/datapath")
+    let headers = try files(below: folder, suffix: ".h") + files(below: include, suffix: ".h")
 
-    return try files(below: datapath, suffix: ".bpf.c").map { source in
+    return try files(below: folder, suffix: ".bpf.c").map { source in
       let stem = String(source.lastPathComponent.dropLast(".bpf.c".count))
       let object = context.pluginWorkDirectoryURL.appending(path: "\(stem).bpf.o")
       let output = context.pluginWorkDirectoryURL.appending(path: "\(stem)+object.swift")
@@ -27,7 +32,7 @@ import PackagePlugin
         displayName: "Compiling BPF object \(stem).bpf.c",
         executable: tool,
         arguments: [stem, object.path, output.path, clang.path]
-          + compilerFlags(root: root.path, include: include.path, datapath: datapath.path)
+          + compilerFlags(include: include.path, folder: folder.path, label: label)
           + ["-c", source.path, "-o", object.path],
         inputFiles: [source] + headers,
         outputFiles: [output])
@@ -35,12 +40,12 @@ import PackagePlugin
   }
 
   /// The prefix map keeps the builder's paths out of the object, so that its bytes do not depend on the folder.
-  private func compilerFlags(root: String, include: String, datapath: String) -> [String] {
+  private func compilerFlags(include: String, folder: String, label: String) -> [String] {
     [
       "-target", "bpf", "-mcpu=v3", "-O2", "-g",
       "-Wall", "-Wextra", "-Werror", "-Wpadded", "-Werror=padded", "-Wno-unused-parameter",
-      "-ffile-prefix-map=\(root)=CBPF", "-fdebug-compilation-dir=.",
-      "-isystem", "/usr/include/\(Self.multiarch)", "-I\(include)", "-I\(datapath)",
+      "-ffile-prefix-map=\(include)=CBPF/include", "-ffile-prefix-map=\(folder)=\(label)",
+      "-fdebug-compilation-dir=.", "-isystem", "/usr/include/\(Self.multiarch)", "-I\(include)", "-I\(folder)",
     ]
   }
 

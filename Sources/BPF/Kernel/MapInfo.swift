@@ -28,7 +28,7 @@ public struct MapInfo: Sendable, Equatable {
   /// The corresponding bpf(2) command is `BPF_OBJ_GET_INFO_BY_FD`.
   public init(of descriptor: borrowing FileDescriptor) throws(BPFError) {
     var info = bpf_map_info()
-    try readObjectInfo(of: descriptor, into: &info, object: "map")
+    try readObjectInfo(of: descriptor, into: &info, kind: .map)
     id = info.id
     name = text(info.name)
     type = MapType(rawValue: info.type)

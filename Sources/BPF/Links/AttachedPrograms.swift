@@ -15,7 +15,7 @@ public struct AttachedPrograms: Sendable, Equatable {
 
   /// In the order in which they run.
   public let programs: [Entry]
-  /// Changes with each change of the list: give it to ``Attachment/tcx(_:interface:at:expecting:)`` to attach only if
+  /// Changes with each change of the list: give it to ``AttachTarget/tcx(_:interface:at:expecting:)`` to attach only if
   /// nobody was faster. `nil` where the hook has none.
   public let revision: UInt64?
 }

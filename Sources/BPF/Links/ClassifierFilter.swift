@@ -3,7 +3,7 @@ import Glibc
 
 /// A classifier attached as a filter of the `clsact` queueing discipline: traffic control before Linux 6.6.
 ///
-/// From 6.6 on use ``Attachment/tcx(_:interface:at:expecting:)`` instead: filters have no links, so nothing can be pinned,
+/// From 6.6 on use ``AttachTarget/tcx(_:interface:at:expecting:)`` instead: filters have no links, so nothing can be pinned,
 /// and whoever manages the queueing discipline can remove them. The discipline is added if it is missing and left
 /// behind, since others may use it.
 ///

@@ -21,6 +21,7 @@ public struct LinkInfo: Sendable, Equatable {
   ///
   /// The corresponding bpf(2) command is `BPF_OBJ_GET_INFO_BY_FD`.
   public init(of descriptor: borrowing FileDescriptor) throws(BPFError) {
+    try ObjectKind.link.check(descriptor)
     var info = cbpf_link_info()
     let error = cbpf_link_info(descriptor.rawValue, &info)
     guard error == 0 else { throw BPFError(errno: error, operation: "read info of", object: "link") }

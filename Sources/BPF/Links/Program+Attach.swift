@@ -10,25 +10,25 @@ extension Program {
   /// ``BPFError/Kind-swift.struct/unsupported`` if the kernel has no such hook.
   ///
   /// The corresponding bpf(2) command is `BPF_LINK_CREATE`.
-  public borrowing func attach(to attachment: Attachment) throws(BPFError) -> Link {
-    let hook = attachment.hook
+  public borrowing func attach(to target: AttachTarget) throws(BPFError) -> Link {
+    let hook = target.hook
     guard type == hook.programType else {
       throw BPFError(
         .invalid, operation: "attach", object: "program \(name) to \(hook)",
         hint: "the hook runs programs of type \(hook.programType), this one is of type \(type)")
     }
     let number = descriptor.rawValue
-    let link = try hook.withTarget { target in
+    let link = try hook.withTarget { place in
       cbpf_link_create(
-        number, target, hook.attachType, attachment.flags, attachment.relative, attachment.revision)
+        number, place, hook.attachType, target.flags, target.relative, target.revision)
     }
-    guard link >= 0 else { throw attachError(link, attachment) }
+    guard link >= 0 else { throw attachError(link, target) }
     return Link(owning: FileDescriptor(owning: link), label: "link of program \(name) to \(hook)")
   }
 
   /// Finds out, after the failure, what the number alone does not say.
-  private borrowing func attachError(_ error: Int32, _ attachment: Attachment) -> BPFError {
-    let hook = attachment.hook
+  private borrowing func attachError(_ error: Int32, _ target: AttachTarget) -> BPFError {
+    let hook = target.hook
     var failure = BPFError(
       errno: error, operation: "attach", object: "program \(name) to \(hook)", feature: hook.feature)
     switch failure.errno {
@@ -39,7 +39,7 @@ extension Program {
       failure.hint = Occupant.hint(at: hook) ?? failure.hint
     case ESTALE:
       let revision = (try? hook.attached())?.revision
-      failure.hint = revision.map { "the list is at revision \($0), not \(attachment.revision)" }
+      failure.hint = revision.map { "the list is at revision \($0), not \(target.revision)" }
     case EINVAL, EOPNOTSUPP:
       explainInvalid(&failure, hook)
     default:

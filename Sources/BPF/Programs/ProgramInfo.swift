@@ -34,7 +34,7 @@ public struct ProgramInfo: Sendable, Equatable {
   /// The corresponding bpf(2) command is `BPF_OBJ_GET_INFO_BY_FD`.
   public init(of descriptor: borrowing FileDescriptor) throws(BPFError) {
     var count = bpf_prog_info()
-    try readObjectInfo(of: descriptor, into: &count, object: "program")
+    try readObjectInfo(of: descriptor, into: &count, kind: .program)
     // A second call, because the array must be there before the kernel can fill it.
     var ids = [UInt32](repeating: 0, count: Int(count.nr_map_ids))
     var info = bpf_prog_info()
@@ -42,7 +42,7 @@ public struct ProgramInfo: Sendable, Equatable {
     let failure: BPFError? = ids.withUnsafeMutableBufferPointer { ids in
       info.map_ids = UInt64(UInt(bitPattern: ids.baseAddress))
       do throws(BPFError) {
-        try readObjectInfo(of: descriptor, into: &info, object: "program")
+        try readObjectInfo(of: descriptor, into: &info, kind: .program)
         return nil
       } catch { return error }
     }

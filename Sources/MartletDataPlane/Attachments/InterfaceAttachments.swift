@@ -63,7 +63,7 @@ final class InterfaceAttachments {
     }
   }
 
-  private func attach(_ name: String, _ place: Attachment, _ interface: InterfaceIndex) throws(BPFError) {
+  private func attach(_ name: String, _ place: AttachTarget, _ interface: InterfaceIndex) throws(BPFError) {
     let path = pins.link(name, on: interface)
     let program = try programs.program(name)
     if takeOver(path, program, interface) { return }

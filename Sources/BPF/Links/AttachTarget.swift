@@ -3,7 +3,7 @@
 /// ```swift
 /// let link = try program.attach(to: .tcx(.ingress, interface: eth0, at: .head))
 /// ```
-public struct Attachment: Hashable, Sendable {
+public struct AttachTarget: Hashable, Sendable {
   /// The place.
   public let hook: Hook
   let flags: UInt32
@@ -28,14 +28,14 @@ public struct Attachment: Hashable, Sendable {
   ///     otherwise attaching throws ``BPFError/Kind-swift.struct/stale``.
   public static func tcx(
     _ direction: TrafficDirection, interface: UInt32, at anchor: Anchor = .tail, expecting revision: UInt64? = nil
-  ) -> Attachment {
-    Attachment(
+  ) -> AttachTarget {
+    AttachTarget(
       .tcx(direction, interface: interface), flags: anchor.flags, relative: anchor.relative, revision: revision ?? 0)
   }
 
   /// The receive path of an interface, which takes one program. Linux 5.9.
-  public static func xdp(interface: UInt32, mode: XDPMode = .automatic) -> Attachment {
-    Attachment(.xdp(interface: interface), flags: mode.flags)
+  public static func xdp(interface: UInt32, mode: XDPMode = .automatic) -> AttachTarget {
+    AttachTarget(.xdp(interface: interface), flags: mode.flags)
   }
 
   /// The sockets of a cgroup. Linux 5.7.
@@ -43,12 +43,12 @@ public struct Attachment: Hashable, Sendable {
   /// - Parameters:
   ///   - path: the cgroup's folder in a cgroup (version 2) file system.
   ///   - anchor: the place among the programs of this cgroup; other than at the end from Linux 6.17 on.
-  public static func cgroup(_ hook: CgroupHook, path: String, at anchor: Anchor? = nil) -> Attachment {
-    Attachment(.cgroup(hook, path: path), flags: anchor?.flags ?? 0, relative: anchor?.relative ?? 0)
+  public static func cgroup(_ hook: CgroupHook, path: String, at anchor: Anchor? = nil) -> AttachTarget {
+    AttachTarget(.cgroup(hook, path: path), flags: anchor?.flags ?? 0, relative: anchor?.relative ?? 0)
   }
 
   /// The choice of a listening socket in a network namespace, by default the calling thread's. Linux 5.9.
-  public static func socketLookup(networkNamespace path: String = "/proc/thread-self/ns/net") -> Attachment {
-    Attachment(.socketLookup(networkNamespace: path), flags: 0)
+  public static func socketLookup(networkNamespace path: String = "/proc/thread-self/ns/net") -> AttachTarget {
+    AttachTarget(.socketLookup(networkNamespace: path), flags: 0)
   }
 }

@@ -1,0 +1,2 @@
+/// The objects built from `Programs/*.bpf.c` of these tests.
+enum BPFPrograms {}
