@@ -1,5 +1,6 @@
 import BPF
 import CBPFTesting
+import Glibc
 import MartletNetworking
 
 /// An interface of a namespace.
@@ -54,13 +55,46 @@ extension NetworkNamespace {
   }
 
   /// Adds an interface `name` that is connected, by a veth pair, to a new interface `peerName` of `peer`, and brings both
-  /// up.
+  /// up. They carry packets when the call returns.
   @discardableResult
   public func addVeth(
     _ name: String, peer: NetworkNamespace, _ peerName: String
   ) throws -> (near: Interface, far: Interface) {
     try ip("link add \(name) type veth peer name \(peerName) netns \(peer.path)", "link set \(name) up")
     try peer.ip("link set \(peerName) up")
+    try settle(name)
+    try peer.settle(peerName)
     return (try interface(name), try peer.interface(peerName))
+  }
+
+  /// Gives the interface called `name` an address, and waits until packets to it are accepted.
+  public func addAddress(_ address: IPAddress, length: Int, to name: String) throws {
+    // IPv4 knows no duplicate detection to leave out.
+    try ip("addr add \(address)/\(length) dev \(name)\(address.isIPv6 ? " nodad" : "")")
+    try settle(name)
+  }
+
+  /// Waits until an interface that is up is ready: it sends, and its IPv6 addresses receive.
+  ///
+  /// The kernel does the last steps in the background, up to a second late on a busy machine: it notices the carrier
+  /// (until then what is sent is dropped without a word), and makes the routes to IPv6 addresses.
+  private func settle(_ name: String) throws {
+    let end = ContinuousClock.now + .seconds(10)
+    while try !isSettled(name) {
+      guard ContinuousClock.now < end else {
+        throw BPFError(.busy, operation: "wait for", object: "interface \(name)", hint: "it is not ready after 10 s")
+      }
+      usleep(2000)
+    }
+  }
+
+  private func isSettled(_ name: String) throws -> Bool {
+    guard try command("ip", "-o", "link", "show", "dev", name).contains(" state UP ") else { return false }
+    let lines = try command("ip", "-6", "-o", "addr", "show", "dev", name).split(separator: "\n")
+    if lines.contains(where: { $0.contains(" tentative ") }) { return false }
+    // "2: eth0    inet6 fd50::1/64 scope global nodad …", and "local fd50::1 dev eth0 …"
+    let addresses = lines.compactMap { $0.split(separator: " ").dropFirst(3).first?.split(separator: "/").first }
+    let routes = try command("ip", "-6", "route", "show", "table", "local", "dev", name).split(separator: " ")
+    return addresses.allSatisfy { routes.contains($0) }
   }
 }

@@ -30,7 +30,8 @@ public final class NetworkNamespace: Sendable {
 
   let descriptor: FileDescriptor
 
-  /// Creates a namespace with its loopback interface up.
+  /// Creates a namespace with its loopback interface up, and without IPv6's duplicate address detection, which would
+  /// keep addresses of new interfaces from use for a second or two.
   ///
   /// - Parameter name: a name for `ip netns`, which must be free; `nil` for a namespace that cannot outlive the process.
   ///
@@ -45,6 +46,7 @@ public final class NetworkNamespace: Sendable {
     }
     // After this every property is set, so that a failure runs `deinit`.
     try ip("link set lo up")
+    for scope in ["all", "default"] { try setSysctl("net.ipv6.conf.\(scope).accept_dad", "0") }
   }
 
   deinit {

@@ -84,24 +84,19 @@ public struct Topology: Sendable {
       podCIDRv6: IPPrefix(ipv6(high, 0), length: 64))
   }
 
-  private static func ipv6(_ high: UInt64, _ low: UInt64) -> IPAddress { IPAddress(high: high, low: low) }
+  private static let ipv6Gateway = ipv6(0xfe80 << 48, 1)
 
-  /// A namespace whose link-local addresses are there at once. Until duplicate detection is through with them, for a
-  /// second or two, a router cannot ask for its neighbours.
-  private static func makeNamespace() throws -> NetworkNamespace {
-    let namespace = try NetworkNamespace()
-    for scope in ["all", "default"] { try namespace.setSysctl("net.ipv6.conf.\(scope).accept_dad", "0") }
-    return namespace
-  }
+  private static func ipv6(_ high: UInt64, _ low: UInt64) -> IPAddress { IPAddress(high: high, low: low) }
 
   /// A host on the wire.
   private static func plug(
     _ port: String, into wire: NetworkNamespace, _ ipv4: IPAddress, _ ipv6: IPAddress
   ) throws -> Host {
-    let namespace = try makeNamespace()
+    let namespace = try NetworkNamespace()
     let pair = try wire.addVeth(port, peer: namespace, "eth0")
     try wire.ip("link set \(port) master br0")
-    try namespace.ip("addr add \(ipv4)/24 dev eth0", "addr add \(ipv6)/64 dev eth0 nodad")
+    try namespace.addAddress(ipv4, length: 24, to: "eth0")
+    try namespace.addAddress(ipv6, length: 64, to: "eth0")
     return Host(namespace: namespace, interface: pair.far, ipv4: ipv4, ipv6: ipv6)
   }
 
@@ -109,15 +104,17 @@ public struct Topology: Sendable {
   public static func plugPod(
     _ name: String, on node: NetworkNamespace, _ ipv4: IPAddress, _ ipv6: IPAddress
   ) throws -> Pod {
-    let namespace = try makeNamespace()
+    let namespace = try NetworkNamespace()
     let pair = try node.addVeth(name, peer: namespace, "eth0")
+    try namespace.addAddress(ipv4, length: 32, to: "eth0")
+    try namespace.addAddress(ipv6, length: 128, to: "eth0")
     try namespace.ip(
-      "addr add \(ipv4)/32 dev eth0", "addr add \(ipv6)/128 dev eth0 nodad",
       "route add 169.254.1.1 dev eth0 scope link", "route add default via 169.254.1.1 dev eth0",
       "neigh add 169.254.1.1 lladdr \(pair.near.mac) dev eth0 nud permanent",
       "neigh add fe80::1 lladdr \(pair.near.mac) dev eth0 nud permanent", "route add default via fe80::1 dev eth0")
+    try node.addAddress(ipv6Gateway, length: 64, to: name)
     try node.ip(
-      "addr add fe80::1/64 dev \(name) nodad", "route add \(ipv4)/32 dev \(name)", "route add \(ipv6)/128 dev \(name)")
+      "route add \(ipv4)/32 dev \(name)", "route add \(ipv6)/128 dev \(name)")
     let host = Host(namespace: namespace, interface: pair.far, ipv4: ipv4, ipv6: ipv6)
     return Pod(host: host, nodeInterface: pair.near)
   }

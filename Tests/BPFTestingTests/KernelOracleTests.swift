@@ -17,9 +17,8 @@ private struct Wire {
     let isIPv4 = family == .ipv4
     let source = isIPv4 ? IPAddress(10, 0, 0, 1) : IPAddress(bits: 0xfd50 << 112 | 1)
     let destination = isIPv4 ? IPAddress(10, 0, 0, 2) : IPAddress(bits: 0xfd50 << 112 | 2)
-    try far.ip(
-      isIPv4 ? "addr add \(destination)/24 dev eth0" : "addr add \(destination)/64 dev eth0 nodad",
-      "neigh add \(source) lladdr \(pair.near.mac) dev eth0 nud permanent")
+    try far.addAddress(destination, length: isIPv4 ? 24 : 64, to: "eth0")
+    try far.ip("neigh add \(source) lladdr \(pair.near.mac) dev eth0 nud permanent")
     try far.command("ethtool", "-K", "eth0", "tx", "off")
     socket = try PacketSocket(pair.near)
     server = try EchoServer("far", .udp, port: 7, in: far)

@@ -10,6 +10,9 @@
 /// key up see the old table or the new, never a mixture. A second look-up in the program is the price.
 ///
 /// Indexes are empty to begin with and can be emptied again.
+///
+/// **Cost**: a store waits until no program uses the old map any more (a grace period, milliseconds), so exchange tables,
+/// not entries.
 public struct ArrayOfMaps<Inner: KernelMap & ~Copyable>: ~Copyable, DescriptorValuedMap {
   /// An index.
   public typealias Key = UInt32

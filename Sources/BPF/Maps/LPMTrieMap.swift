@@ -15,6 +15,10 @@ import CBPF
 ///
 /// The kernel has no "look up and delete" for tries, so ``take(_:)`` is two calls. While a prefix is being removed by
 /// somebody else, ``forEach(_:)`` may hand over its covering prefix's value with its key.
+///
+/// **Cost**, as `MapCostTests` prints it: a look-up by system call takes as long as a ``HashMap``'s, a store about half as
+/// long again, reading all about four times as long an entry. Programs walk one node for each bit in which prefixes part:
+/// where only a few lengths occur a hash of each length may be faster.
 public struct LPMTrieMap<Key: BitwiseCopyable, Value: BitwiseCopyable>: ~Copyable, PlainKernelMap, KernelMapStorage {
   /// The map as bytes.
   public let raw: RawMap

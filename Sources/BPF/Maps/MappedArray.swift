@@ -15,6 +15,9 @@ import Glibc
 ///
 /// Only one task may write an entry at a time; the type does not lock. Other processes that map the array see the same
 /// memory.
+///
+/// **Cost**, as `MapCostTests` prints it: an entry takes well under a nanosecond in a run, thousands of times less than by
+/// system call.
 public struct MappedArray<Value: BitwiseCopyable>: ~Copyable, PlainKernelMap, ArrayStorage {
   /// The map as bytes.
   public let raw: RawMap

@@ -11,6 +11,9 @@
 ///
 /// Memory is `capacity` times the number of *possible* processors. Where a few keys are known beforehand
 /// ``PerCPUArrayMap`` needs no hash.
+///
+/// **Cost**, as `MapCostTests` prints it: with two processors an operation takes at most about twice as long as a
+/// ``HashMap``'s, an allocation included; it grows with the number of possible processors. Batches save a third.
 public struct PerCPUHashMap<Key: BitwiseCopyable, Value: BitwiseCopyable>:
   ~Copyable, PlainKernelMap, KernelPerCPUMapStorage
 {

@@ -7,6 +7,8 @@
 ///
 /// Programs and user space push and pop alike; one lock serialises them. For handing out free resources. For events from
 /// the kernel a ring buffer (``RingBufferMap``) wakes its reader; a queue has to be asked.
+///
+/// **Cost**: each operation is a system call; there are no batches.
 public struct QueueMap<Value: BitwiseCopyable>: ~Copyable, PlainKernelMap, KernelQueueStorage {
   /// The map as bytes.
   public let raw: RawMap

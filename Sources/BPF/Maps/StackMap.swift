@@ -6,6 +6,8 @@
 ///
 /// As ``QueueMap``, but hands out what was pushed last: of free slots the one still warm in the cache. A push that
 /// evicts drops the value at the bottom.
+///
+/// **Cost**: each operation is a system call; there are no batches.
 public struct StackMap<Value: BitwiseCopyable>: ~Copyable, PlainKernelMap, KernelQueueStorage {
   /// The map as bytes.
   public let raw: RawMap

@@ -22,8 +22,8 @@ import Glibc
 /// One lock guards the table, so it may be used from any number of tasks; ``forEach(_:)`` reads a copy, so its body may
 /// change the table.
 ///
-/// **Cost**, measured here in a release build: a look-up in a hash takes about a tenth of a kernel map's look-up by
-/// system call. A look-up in a trie tries each prefix length that occurs. For tables that only one task uses a
+/// **Cost**, as `MapCostTests` prints it: a look-up in a hash takes about a seventh of a kernel map's look-up by system
+/// call. A look-up in a trie tries each prefix length that occurs. For tables that only one task uses a
 /// dictionary is cheaper still; choose `MemoryMap` for what it refuses, not for speed.
 public final class MemoryMap<Key: BitwiseCopyable & Sendable, Value: BitwiseCopyable & Sendable>: MapStorage, Sendable {
   /// The kinds of map that can be modelled.
