@@ -186,7 +186,7 @@ __noinline int judge_again(const struct flow_tuple *tuple, struct flow *flow)
 	if (flow->policy_generation == generation)
 		return ADMITTED;
 	partner = &scratch->partner;
-	*partner = partner_tuple(tuple, flow);
+	write_partner(partner, tuple, flow);
 	other = find_flow(partner);
 	if (!other || (is_idle(tuple, flow) && is_idle(partner, other)))
 		return ADMITTED;

@@ -86,7 +86,7 @@ static __always_inline bool aim_elsewhere(const struct packet *packet, struct fl
 		return false;
 	if (node && is_known_node(node) && node != node_of(&packet->tuple.source)) {
 		flow->tunnel_node = node;
-		flow->flags |= FLOW_ONE_WAY;
+		flow->flags |= FLOW_ONE_WAY | (choice->flags & FRONTEND_DSR ? FLOW_DIRECT_RETURN : 0);
 		flow->backend = choice->backend.address;
 		flow->backend_port = choice->backend.port;
 		return true;

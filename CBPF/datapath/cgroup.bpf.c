@@ -54,9 +54,12 @@ static __always_inline int unserved(struct bpf_sock_addr *ctx, const struct flow
 static __always_inline int judge_datagram(struct bpf_sock_addr *ctx, const struct flow_tuple *asked)
 {
 	struct frontend *frontend = find_frontend(asked);
+	struct socket_peer peer = asked_peer(asked);
 
-	if (!frontend)
+	if (!frontend) {
+		meet_directly(bpf_get_socket_cookie(ctx), &peer);
 		return unserved(ctx, asked);
+	}
 	if (policy_slice(frontend, CLIENT_OF_NODE).count || !is_balanced(ctx))
 		return SERVICE_NONE;
 	return empty_result(frontend);

@@ -17,9 +17,18 @@ static __always_inline int confirm_half(const struct flow_tuple *tuple)
 	if (!flow || bpf_map_update_elem(&flows, tuple, flow, BPF_NOEXIST))
 		return -1;
 	confirmed = find_confirmed(tuple);
-	if (confirmed)
+	if (confirmed && confirmed->state < FLOW_ESTABLISHED)
 		confirmed->state = FLOW_ESTABLISHED;
 	return 0;
+}
+
+/* Lets a flow that there is no room for rest as long as if there were. */
+static __always_inline void establish_unconfirmed(struct flow *flow, const struct flow_tuple *reply)
+{
+	struct flow *other = bpf_map_lookup_elem(&unconfirmed_flows, reply);
+
+	if (other && flow->state < FLOW_ESTABLISHED)
+		flow->state = other->state = FLOW_ESTABLISHED;
 }
 
 /*
@@ -55,6 +64,7 @@ no_expiry:
 no_room:
 	bpf_map_delete_elem(&flows, &reply);
 no_reply:
+	establish_unconfirmed(flow, &reply);
 	count(skb, COUNTER_FLOWS_UNCONFIRMABLE);
 	return -1;
 }

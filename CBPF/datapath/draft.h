@@ -18,6 +18,7 @@ struct quotation {
 
 struct draft {
 	struct flow flow;	      /* a flow in the making, or a copy that differs from its flow */
+	struct flow answer;	      /* its other half */
 	struct flow_tuple asked;      /* what a service or, by what an error quotes, a flow is looked up by */
 	struct service_choice choice; /* of a backend */
 	struct flow_tuple reply;      /* key of the half that is entered */

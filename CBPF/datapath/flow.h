@@ -61,6 +61,7 @@ static __always_inline struct flow_tuple reversed(const struct flow_tuple *tuple
 {
 	struct flow_tuple result = *tuple;
 
+	result.icmp_answer ^= is_icmp(tuple->protocol);
 	result.source = tuple->destination;
 	result.destination = tuple->source;
 	result.source_port = tuple->destination_port;
@@ -68,16 +69,32 @@ static __always_inline struct flow_tuple reversed(const struct flow_tuple *tuple
 	return result;
 }
 
-/* The key of the other half: the translated tuple, reversed. */
+/* Writes the key of the other half: the translated tuple, reversed. */
+static __always_inline void write_partner(struct flow_tuple *partner, const struct flow_tuple *tuple,
+					  const struct flow *flow)
+{
+	partner->source = flow->destination;
+	partner->destination = flow->source;
+	partner->source_port = flow->destination_port;
+	partner->destination_port = flow->source_port;
+	partner->protocol = tuple->protocol;
+	partner->zone = tuple->zone;
+	partner->icmp_query = tuple->icmp_query;
+	partner->icmp_answer = tuple->icmp_answer ^ is_icmp(tuple->protocol);
+}
+
 static __always_inline struct flow_tuple partner_tuple(const struct flow_tuple *tuple, const struct flow *flow)
 {
-	struct flow_tuple result = *tuple;
+	struct flow_tuple result;
 
-	result.source = flow->destination;
-	result.destination = flow->source;
-	result.source_port = flow->destination_port;
-	result.destination_port = flow->source_port;
+	write_partner(&result, tuple, flow);
 	return result;
+}
+
+static __always_inline bool same_ends(const struct flow_tuple *one, const struct flow_tuple *other)
+{
+	return address_equal(one->source, other->source) && address_equal(one->destination, other->destination) &&
+	       one->source_port == other->source_port && one->destination_port == other->destination_port;
 }
 
 static __always_inline struct flow *find_confirmed(const struct flow_tuple *tuple)

@@ -63,7 +63,7 @@ static __always_inline int read_quotation(struct __sk_buff *skb, const struct pa
 			return -1;
 		quotation->tuple.source_port = ports[0];
 		quotation->tuple.destination_port = ports[1];
-	} else if (quotation->tuple.protocol == IPPROTO_ICMP || quotation->tuple.protocol == IPPROTO_ICMPV6) {
+	} else if (is_icmp(quotation->tuple.protocol)) {
 		if (bpf_skb_load_bytes(skb, quotation->l4 + offsetof(struct icmp_header, id), ports, 2))
 			return -1;
 		quotation->tuple.source_port = quotation->tuple.destination_port = ports[0];

@@ -32,19 +32,22 @@ static __always_inline void masquerade(const struct packet *packet, struct flow 
 	flow->flags |= FLOW_REWRITE_SOURCE;
 }
 
-/* Whether a half under `tuple` belongs to somebody else; a forgotten or finished flow does not count. */
-static __always_inline bool tuple_taken(const struct flow_tuple *tuple, const struct flow_tuple *opener)
+/*
+ * Whether a half under `tuple` belongs to somebody else; a forgotten or finished flow does not count. Global, as the
+ * next, to keep their tuples out of their callers' stacks.
+ */
+__noinline int tuple_taken(const struct flow_tuple *tuple, const struct flow_tuple *opener)
 {
-	struct flow *flow = find_flow(tuple);
+	struct flow *flow = tuple ? find_flow(tuple) : NULL, *other;
 	struct flow_tuple partner;
 
-	if (!flow)
+	if (!tuple || !opener || !flow)
 		return false;
 	partner = partner_tuple(tuple, flow);
-	if (address_equal(partner.source, opener->source) && address_equal(partner.destination, opener->destination) &&
-	    partner.source_port == opener->source_port && partner.destination_port == opener->destination_port)
+	if (same_ends(&partner, opener))
 		return false;
-	if (flow->state != FLOW_CLOSED && !is_idle(tuple, flow))
+	other = find_flow(&partner);
+	if (flow->state != FLOW_CLOSED && !(is_idle(tuple, flow) && (!other || is_idle(&partner, other))))
 		return true;
 	remove_halves(tuple, &partner);
 	return false;
@@ -54,14 +57,17 @@ static __always_inline bool tuple_taken(const struct flow_tuple *tuple, const st
  * Whether a socket of the host would take the reply: it is connected to the same peer or, unless that does not count,
  * listens on the port.
  */
-static __always_inline bool host_has_socket(struct __sk_buff *skb, const struct flow_tuple *reply, bool connected_only)
+__noinline int host_has_socket(struct __sk_buff *skb, const struct flow_tuple *reply, __u32 connected_only)
 {
-	bool v4 = is_v4(reply->source);
 	struct bpf_sock_tuple tuple = {};
-	__u32 size = v4 ? sizeof(tuple.ipv4) : sizeof(tuple.ipv6);
 	struct bpf_sock *socket;
-	bool counts;
+	bool v4, counts;
+	__u32 size;
 
+	if (!reply)
+		return false;
+	v4 = is_v4(reply->source);
+	size = v4 ? sizeof(tuple.ipv4) : sizeof(tuple.ipv6);
 	if (v4) {
 		tuple.ipv4.saddr = address_to_v4(reply->source);
 		tuple.ipv4.daddr = address_to_v4(reply->destination);
@@ -89,7 +95,7 @@ static __always_inline bool host_has_socket(struct __sk_buff *skb, const struct 
 static __always_inline bool reply_is_free(struct __sk_buff *skb, const struct flow_tuple *opener,
 					  const struct flow *flow, struct flow_tuple *reply)
 {
-	*reply = partner_tuple(opener, flow);
+	write_partner(reply, opener, flow);
 	if (tuple_taken(reply, opener))
 		return false;
 	/* A source that is not the sender's own is this node's. */
@@ -126,12 +132,14 @@ static __always_inline void set_source_port(const struct flow_tuple *opener, str
  * a service, would otherwise share it, and so would pods that share the node's address. Leaves it in `reply`; -1: no
  * free port found.
  */
-static __always_inline int settle_source_port(struct __sk_buff *skb, const struct flow_tuple *opener, struct flow *flow,
-					      struct flow_tuple *reply)
+__noinline int settle_source_port(struct __sk_buff *skb, const struct flow_tuple *opener, struct flow *flow,
+				  struct flow_tuple *reply)
 {
 	__u32 count = source_port_last - source_port_first + 1;
 	int i;
 
+	if (!opener || !flow || !reply)
+		return -1;
 	if (reply_is_free(skb, opener, flow, reply))
 		return 0;
 	if (!has_source_port(opener))

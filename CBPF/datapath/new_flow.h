@@ -51,11 +51,10 @@ static __always_inline bool is_workload_tunnel(__u8 protocol, __be16 destination
 	}
 }
 
-/* Turns the opener's half, under `opener`, into the reply's half, in place; returns the reply's tuple. */
-static __always_inline struct flow_tuple turn_round(const struct flow_tuple *opener, struct flow *flow,
-						    __u32 opener_endpoint, __u32 reply_input)
+/* Turns the opener's half, under `opener`, into the reply's half, in place. */
+static __always_inline void turn_round(const struct flow_tuple *opener, struct flow *flow, __u32 opener_endpoint,
+				       __u32 reply_input)
 {
-	struct flow_tuple reply = partner_tuple(opener, flow);
 	__u16 flags = flow->flags & (FLOW_LOOPBACK | FLOW_BY_STACK);
 
 	if (flow->flags & FLOW_REWRITE_SOURCE)
@@ -74,7 +73,6 @@ static __always_inline struct flow_tuple turn_round(const struct flow_tuple *ope
 	/* The first packet was the opener's. */
 	flow->next_sequence = 0;
 	flow->packets = flow->bytes = 0;
-	return reply;
 }
 
 /* Where replies of this flow will come from. */
@@ -93,27 +91,77 @@ static __always_inline __u32 reply_input(const struct flow *flow)
 	return endpoint ? endpoint->ifindex : INPUT_NETWORK;
 }
 
-/* Enters both halves of a flow whose opener's half is `flow`; replies go through the tunnel to `reply_tunnel`, or not.
+/* Somebody else has just been given the tuple that the reply would have come under. */
+#define REPLY_TAKEN -1
+
+/*
+ * Enters the half of the replies, which is in the draft, by a tuple that no two processors can give to two flows. 0,
+ * REPLY_TAKEN, or the counter to drop the packet under.
  */
-__noinline int create_flow(struct __sk_buff *skb, const struct flow_tuple *opener, struct flow *flow, __u32 opener_slot,
+static __always_inline int enter_reply(const struct draft *draft, const struct flow_tuple *opener, bool by_stack)
+{
+	if (!bpf_map_update_elem(&unconfirmed_flows, &draft->reply, &draft->answer, BPF_NOEXIST))
+		return 0;
+	if (!by_stack && tuple_taken(&draft->reply, opener))
+		return REPLY_TAKEN;
+	/* What an earlier flow of the same ends has left. */
+	return bpf_map_update_elem(&unconfirmed_flows, &draft->reply, &draft->answer, BPF_ANY)
+		       ? COUNTER_DROP_CONNTRACK_FULL
+		       : 0;
+}
+
+/* The packet's flow cannot be entered, or another processor has just done so: by that one the packet goes, then. */
+static __always_inline int withdraw_reply(const struct flow_tuple *opener, const struct flow_tuple *reply)
+{
+	struct flow *existing = find_flow(opener);
+
+	/* Or both have given it the same. */
+	if (existing && address_equal(existing->source, reply->destination) &&
+	    existing->source_port == reply->destination_port && address_equal(existing->destination, reply->source) &&
+	    existing->destination_port == reply->source_port)
+		return 0;
+	bpf_map_delete_elem(&unconfirmed_flows, reply);
+	return existing ? 0 : COUNTER_DROP_CONNTRACK_FULL;
+}
+
+/*
+ * Enters both halves of a flow whose opener's half is the draft's; replies go through the tunnel to `reply_tunnel`, or
+ * not. 0, REPLY_TAKEN, or the counter to drop the packet under.
+ */
+__noinline int create_flow(struct __sk_buff *skb, const struct flow_tuple *opener, __u32 opener_slot,
 			   __u32 reply_tunnel)
 {
 	struct draft *draft = current_draft();
+	int reason;
 
-	if (!opener || !flow || !draft)
+	if (!opener || !draft)
 		return COUNTER_DROP_CONNTRACK_FULL;
-	if (!(flow->flags & FLOW_BY_STACK) && settle_source_port(skb, opener, flow, &draft->reply))
-		return COUNTER_DROP_PORT_EXHAUSTED;
-	if (bpf_map_update_elem(&unconfirmed_flows, opener, flow, BPF_ANY))
-		return COUNTER_DROP_CONNTRACK_FULL;
-	draft->reply = turn_round(opener, flow, opener_slot, reply_input(flow));
-	flow->tunnel_node = reply_tunnel;
-	if (bpf_map_update_elem(&unconfirmed_flows, &draft->reply, flow, BPF_ANY)) {
-		bpf_map_delete_elem(&unconfirmed_flows, opener);
-		return COUNTER_DROP_CONNTRACK_FULL;
-	}
+	write_partner(&draft->reply, opener, &draft->flow);
+	draft->answer = draft->flow;
+	draft->answer.tunnel_node = reply_tunnel;
+	turn_round(opener, &draft->answer, opener_slot, reply_input(&draft->flow));
+	reason = enter_reply(draft, opener, draft->flow.flags & FLOW_BY_STACK);
+	if (reason)
+		return reason;
+	if (bpf_map_update_elem(&unconfirmed_flows, opener, &draft->flow, BPF_NOEXIST))
+		return withdraw_reply(opener, &draft->reply);
 	count(skb, COUNTER_FLOWS_CREATED);
 	return 0;
+}
+
+/* Enters the drafted flow under a source port, if it must be another, by which nobody else's replies come. */
+static __always_inline int settle_flow(struct __sk_buff *skb, const struct flow_tuple *opener, struct draft *draft,
+				       __u32 opener_slot, __u32 reply_tunnel)
+{
+	int i, reason = REPLY_TAKEN;
+
+	for (i = 0; i < 3 && reason == REPLY_TAKEN; i++) {
+		if (!(draft->flow.flags & FLOW_BY_STACK) &&
+		    settle_source_port(skb, opener, &draft->flow, &draft->reply))
+			return COUNTER_DROP_PORT_EXHAUSTED;
+		reason = create_flow(skb, opener, opener_slot, reply_tunnel);
+	}
+	return reason == REPLY_TAKEN ? COUNTER_DROP_PORT_EXHAUSTED : reason;
 }
 
 static __always_inline int end_packet(struct __sk_buff *skb, const struct packet *packet, int result, enum hook hook)
@@ -237,8 +285,7 @@ static __always_inline int enter_flow(struct __sk_buff *skb, const struct packet
 	reason = admit_flow(&packet->tuple, &draft->flow, slot);
 	if (reason != ADMITTED)
 		return end_denied(skb, packet, reason, hook);
-	reason = create_flow(skb, &packet->tuple, &draft->flow, slot,
-			     reply_tunnel(skb, packet, draft->choice.flags, hook));
+	reason = settle_flow(skb, &packet->tuple, draft, slot, reply_tunnel(skb, packet, draft->choice.flags, hook));
 	return reason ? drop(skb, reason) : VERDICT_PROCEED;
 }
 

@@ -191,6 +191,11 @@ static __always_inline bool is_echo(__u8 protocol, __u8 question)
 	return question == (protocol == IPPROTO_ICMPV6 ? ICMPV6_ECHO_REQUEST : ICMP_ECHO);
 }
 
+static __always_inline bool is_icmp(__u8 protocol)
+{
+	return protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6;
+}
+
 /* Whether a question of this type, and its answer, have an identifier by which they are told from others. */
 static __always_inline bool has_icmp_id(__u8 protocol, __u8 question)
 {

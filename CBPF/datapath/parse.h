@@ -111,6 +111,9 @@ static __always_inline int parse_ipv6(struct __sk_buff *skb, struct packet *pack
 	packet->ttl = ip->hop_limit;
 	packet->tuple.source = address_from_v6(&ip->saddr);
 	packet->tuple.destination = address_from_v6(&ip->daddr);
+	/* Such addresses are IPv4's to us, and belong on no wire. */
+	if (is_v4(packet->tuple.source) || is_v4(packet->tuple.destination))
+		return COUNTER_DROP_MALFORMED;
 	walk.next = ip->nexthdr;
 	if (ipv6_is_extension(walk.next) && walk_ipv6_extensions(skb, &walk))
 		return COUNTER_DROP_MALFORMED;
@@ -195,6 +198,7 @@ static __always_inline int parse_icmp(struct __sk_buff *skb, struct packet *pack
 	packet->icmp_type = icmp->type;
 	packet->icmp_code = icmp->code;
 	question = icmp_question(packet);
+	packet->tuple.icmp_answer = question != icmp->type;
 	if (has_icmp_id(packet->tuple.protocol, question))
 		packet->tuple.source_port = packet->tuple.destination_port = icmp->id;
 	if (!is_echo(packet->tuple.protocol, question))

@@ -58,6 +58,12 @@ static __always_inline bool source_valid(const struct __sk_buff *skb, const stru
 	return from_stack(hook) || (source.kind != ADDRESS_LOCAL_POD && source.kind != ADDRESS_THIS_NODE);
 }
 
+/* As source_valid(), of the packet's source. Global, to keep it out of its callers' stacks. */
+__noinline int may_send(struct __sk_buff *skb, const struct packet *packet, __u32 hook)
+{
+	return packet && source_valid(skb, packet, find_address(&packet->tuple.source), hook);
+}
+
 /* The slot of the pod that opens a flow by this packet, whose source is valid; 0: no pod of this node. */
 static __always_inline __u32 opening_pod(const struct __sk_buff *skb, const struct packet *packet,
 					 struct address_entry source, enum hook hook)

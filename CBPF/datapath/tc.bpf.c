@@ -61,21 +61,29 @@ static __always_inline void change_state(struct flow *flow, struct flow *other, 
 	flow->state = other->state = state;
 }
 
+/* The packet that opens a connection. */
+static __always_inline bool opens_connection(const struct packet *packet)
+{
+	if (packet->tuple.protocol == IPPROTO_SCTP)
+		return packet->sctp_chunk == SCTP_INIT;
+	return packet->tuple.protocol == IPPROTO_TCP && (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+}
+
 /* A new connection on the tuple of one that has ended. */
 static __always_inline bool is_recycled(const struct packet *packet, const struct flow *flow)
 {
-	return packet->tuple.protocol == IPPROTO_TCP && (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN &&
-	       flow->state >= FLOW_CLOSING;
+	return opens_connection(packet) && flow->state >= FLOW_CLOSING;
 }
 
 /*
  * The opener asks again, and nobody has answered: while a service's endpoints move, the node that the first packet was
- * sent to may have had none any more, or not yet. Whoever serves it now is chosen anew.
+ * sent to may have had none any more, or not yet. Whoever serves it now is chosen anew. Where answers go directly to
+ * the client, one may be on its way, and another backend would know nothing of the connection.
  */
 static __always_inline bool may_choose_again(const struct packet *packet, const struct flow *flow)
 {
-	return packet->tuple.protocol == IPPROTO_TCP && (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN &&
-	       flow->flags & FLOW_ONE_WAY && flow->state == FLOW_NEW;
+	return opens_connection(packet) && (flow->flags & (FLOW_ONE_WAY | FLOW_DIRECT_RETURN)) == FLOW_ONE_WAY &&
+	       flow->state == FLOW_NEW;
 }
 
 /*
@@ -84,9 +92,9 @@ static __always_inline bool may_choose_again(const struct packet *packet, const 
  */
 static __always_inline bool may_confirm(const struct packet *packet, const struct flow *flow)
 {
-	if (!(flow->flags & FLOW_OPENER) || packet->tcp_flags & TCP_SYN)
+	if (!(flow->flags & FLOW_OPENER) || packet->tcp_flags & (TCP_SYN | TCP_RST))
 		return false;
-	return flow->state == FLOW_REPLIED || flow->flags & FLOW_ONE_WAY;
+	return flow->state == FLOW_REPLIED || flow->state == FLOW_ESTABLISHED || flow->flags & FLOW_ONE_WAY;
 }
 
 /*
@@ -97,6 +105,7 @@ __noinline int continue_flow(struct __sk_buff *skb, const struct packet *packet,
 {
 	struct flow_tuple partner;
 	struct flow *other;
+	bool confirms;
 	__u8 state;
 
 	if (!packet || !flow)
@@ -110,11 +119,12 @@ __noinline int continue_flow(struct __sk_buff *skb, const struct packet *packet,
 	}
 	if (is_implausible_end(packet, flow))
 		return 0;
+	confirms = may_confirm(packet, flow);
 	state = next_state(packet, flow, other);
 	touch(packet, flow);
 	if (state != flow->state)
 		change_state(flow, other, state);
-	else if (may_confirm(packet, flow))
+	if (confirms)
 		confirm_flow(skb, &packet->tuple);
 	return 0;
 }
@@ -125,6 +135,7 @@ __noinline int continue_flow(struct __sk_buff *skb, const struct packet *packet,
  */
 __noinline int slow_path(struct __sk_buff *skb, struct packet *packet, __u32 hook)
 {
+	bool is_error, has_moved;
 	struct flow *flow;
 	int result;
 
@@ -135,15 +146,17 @@ __noinline int slow_path(struct __sk_buff *skb, struct packet *packet, __u32 hoo
 	result = pass_fragment(skb, packet, hook);
 	if (result != VERDICT_PROCEED)
 		return result;
-	if (hook == HOOK_FROM_NET && is_tunnel_packet(packet))
+	if (hook == HOOK_FROM_NET && is_tunnel_arrival(&packet->tuple))
 		return to_stack(skb);
-	if (packet_is_icmp_error(packet))
+	is_error = packet_is_icmp_error(packet);
+	flow = is_error ? NULL : find_flow(&packet->tuple);
+	has_moved = flow && !comes_from(skb, flow->input_ifindex, hook);
+	if ((is_error || has_moved) && !may_send(skb, packet, hook))
+		return drop(skb, COUNTER_DROP_SOURCE_ADDRESS);
+	if (is_error)
 		return prepare_icmp_error(skb, packet, hook);
-	flow = find_flow(&packet->tuple);
-	if (flow && !comes_from(skb, flow->input_ifindex, hook)) {
-		if (!source_valid(skb, packet, find_address(&packet->tuple.source), hook))
-			return drop(skb, COUNTER_DROP_SOURCE_ADDRESS);
-		/* The sender has moved: to another interface, or the address to another pod. */
+	if (flow && has_moved) {
+		/* To another interface, or the address to another pod. */
 		remove_flow(&packet->tuple, flow);
 		flow = NULL;
 	}
@@ -171,12 +184,15 @@ static __always_inline int handle(struct __sk_buff *skb, enum hook hook)
 	if (is_decided(skb))
 		return to_stack(skb);
 	count(skb, COUNTER_FROM_POD + hook);
+	/* Of another network, which the kernel has taken the tag of: pods have none, and the host's is not ours. */
+	if (skb->vlan_present)
+		return hook == HOOK_FROM_POD ? drop(skb, COUNTER_DROP_NOT_IP) : to_stack(skb);
 	result = parse(skb, &packet);
 	if (result == PARSE_PASS || (result == COUNTER_DROP_NOT_IP && hook != HOOK_FROM_POD))
 		return to_stack(skb);
 	if (result)
 		return drop(skb, result);
-	if (hook == HOOK_FROM_NET && packet.fragment == FRAGMENT_NONE && is_tunnel_packet(&packet))
+	if (hook == HOOK_FROM_NET && packet.fragment == FRAGMENT_NONE && is_tunnel_arrival(&packet.tuple))
 		return to_stack(skb);
 	if (hook == HOOK_FROM_TUNNEL && !tunnel_sender(skb))
 		return drop(skb, COUNTER_DROP_TUNNEL_SOURCE);

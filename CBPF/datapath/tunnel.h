@@ -14,11 +14,6 @@
 #include "tunnel_port.h"
 #include "verdict.h"
 
-static __always_inline bool is_tunnel_tuple(const struct flow_tuple *tuple)
-{
-	return tuple->protocol == IPPROTO_UDP && tuple->destination_port == bpf_htons(tunnel_port);
-}
-
 /* The tunnel's own outer packets, on their way to or from the device. */
 static __always_inline bool is_tunnel_packet(const struct packet *packet)
 {

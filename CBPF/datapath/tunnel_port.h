@@ -2,12 +2,26 @@
 #ifndef MARTLET_TUNNEL_PORT_H
 #define MARTLET_TUNNEL_PORT_H
 
+#include <linux/in.h>
 #include <linux/types.h>
+
+#include "address.h"
 
 /* The UDP port of VXLAN, as others use it (IANA). */
 #define VXLAN_PORT 4789
 
 /* UDP port that the tunnel between nodes uses; set by user space. */
 const volatile __u16 tunnel_port = 14789;
+
+static __always_inline bool is_tunnel_tuple(const struct flow_tuple *tuple)
+{
+	return tuple->protocol == IPPROTO_UDP && tuple->destination_port == bpf_htons(tunnel_port);
+}
+
+/* The tunnel's outer packets where they arrive: to anybody else they are packets like others. */
+static __always_inline bool is_tunnel_arrival(const struct flow_tuple *tuple)
+{
+	return is_tunnel_tuple(tuple) && find_address(&tuple->destination).kind == ADDRESS_THIS_NODE;
+}
 
 #endif

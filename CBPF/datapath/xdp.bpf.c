@@ -90,7 +90,7 @@ static __always_inline bool is_always_open(const struct policy_subject *subject)
 	__u8 type = subject->icmp >> 8;
 
 	if (subject->tuple.protocol == IPPROTO_UDP)
-		return subject->tuple.destination_port == bpf_htons(tunnel_port);
+		return is_tunnel_arrival(&subject->tuple);
 	return subject->tuple.protocol == IPPROTO_ICMPV6 &&
 	       ((type >= ICMPV6_MLD_FIRST && type <= ICMPV6_DISCOVERY_LAST) || type == ICMPV6_MLD2_REPORT);
 }

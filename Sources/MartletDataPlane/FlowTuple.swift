@@ -14,13 +14,15 @@ public struct FlowTuple: Hashable, Sendable {
   public var destinationPort: UInt16
   /// Of an ICMP message other than an echo: the type of the question, of the answer as well. Else 0.
   public var icmpQuery: UInt8
+  /// Whether it is an ICMP message that answers one.
+  public var isICMPAnswer: Bool
   /// The protocol above IP.
   public var `protocol`: L4Protocol
 
   /// The tuple with these ends.
   public init(
     source: IPAddress, destination: IPAddress, sourcePort: UInt16, destinationPort: UInt16, protocol: L4Protocol,
-    icmpQuery: UInt8 = 0
+    icmpQuery: UInt8 = 0, isICMPAnswer: Bool = false
   ) {
     self.source = source
     self.destination = destination
@@ -28,6 +30,7 @@ public struct FlowTuple: Hashable, Sendable {
     self.destinationPort = destinationPort
     self.protocol = `protocol`
     self.icmpQuery = icmpQuery
+    self.isICMPAnswer = isICMPAnswer
   }
 
   /// The tuple that is the key of a half in map `flows`.
@@ -35,7 +38,8 @@ public struct FlowTuple: Hashable, Sendable {
     self.init(
       source: IPAddress(key.source), destination: IPAddress(key.destination),
       sourcePort: UInt16(bigEndian: key.source_port), destinationPort: UInt16(bigEndian: key.destination_port),
-      protocol: L4Protocol(rawValue: key.protocol), icmpQuery: key.icmp_query)
+      protocol: L4Protocol(rawValue: key.protocol), icmpQuery: key.icmp_query,
+      isICMPAnswer: key.icmp_answer != 0)
   }
 
   /// The key of its half in map `flows`.
@@ -47,6 +51,7 @@ public struct FlowTuple: Hashable, Sendable {
     key.destination_port = destinationPort.bigEndian
     key.protocol = `protocol`.rawValue
     key.icmp_query = icmpQuery
+    key.icmp_answer = isICMPAnswer ? 1 : 0
     return key
   }
 
@@ -54,7 +59,7 @@ public struct FlowTuple: Hashable, Sendable {
   public var reversed: FlowTuple {
     FlowTuple(
       source: destination, destination: source, sourcePort: destinationPort, destinationPort: sourcePort,
-      protocol: `protocol`, icmpQuery: icmpQuery)
+      protocol: `protocol`, icmpQuery: icmpQuery, isICMPAnswer: `protocol`.isICMP && !isICMPAnswer)
   }
 
   /// As `tuple_hash` in `CBPF/datapath/service.h`: the same on every node.
@@ -79,6 +84,7 @@ extension flow_tuple {
     partner.destination = flow.source
     partner.source_port = flow.destination_port
     partner.destination_port = flow.source_port
+    if L4Protocol(rawValue: `protocol`).isICMP { partner.icmp_answer ^= 1 }
     return partner
   }
 }

@@ -23,6 +23,9 @@ public struct L4Protocol: RawRepresentable, Hashable, Sendable {
     (.tcp, "TCP"), (.udp, "UDP"), (.sctp, "SCTP"), (.icmp, "ICMP"), (.icmpv6, "ICMPv6"),
   ]
 
+  /// Whether it is ICMP, of either family.
+  public var isICMP: Bool { self == .icmp || self == .icmpv6 }
+
   /// Whether a packet of this protocol has a source and a destination port: TCP, UDP and SCTP.
   public var hasPorts: Bool { self == .tcp || self == .udp || self == .sctp }
 }

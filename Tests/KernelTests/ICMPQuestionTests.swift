@@ -95,6 +95,30 @@ import Testing
     try question.answer(question.answered).expect(.redirect)
   }
 
+  @Test(arguments: AddressFamily.allCases, [true, false])
+  func `Who is asked may not ask by the same identifier, unless it is allowed`(family: AddressFamily, isEcho: Bool)
+    throws
+  {
+    let question = try Question(family)
+    let (fixture, id) = (question.fixture, Question.identifier)
+    let asked = isEcho ? ICMPMessage.echoRequest(identifier: id, sequence: 1) : question.message(question.asked)
+    let answered = isEcho ? ICMPMessage.echoReply(identifier: id, sequence: 1) : question.message(question.answered)
+    fixture.policy.assign(.pod2, egress: fixture.policy.write([]))
+    try question.ask(asked).expect(.redirect)
+    // In the answers' direction, but none.
+    try question.answer(asked).expect(.drop)
+    #expect(try fixture.counts() == ["from_pod": 2, "flows_created": 1, "drop_policy_egress": 1])
+    try question.answer(answered).expect(.redirect)
+    // Likewise an answer in the questions'.
+    try question.ask(answered).expect(.drop)
+    fixture.policy.assign(.pod2, egress: fixture.policy.write([.init(POLICY_ALLOW, 1)]))
+    try question.answer(asked).expect(.redirect)
+    try question.ask(answered).expect(.redirect)
+    try question.answer(answered).expect(.redirect)
+    #expect(try fixture.counts()["flows_created"] == 2)
+    #expect(try fixture.halfCounts() == (0, 4))
+  }
+
   @Test(arguments: AddressFamily.allCases)
   func `A policy for one type is no permit for another`(family: AddressFamily) throws {
     let question = try Question(family)

@@ -84,4 +84,37 @@ import Testing
     let other = talk.packet(.opening, from: EndAddress(Party.client.address(family), 40_000), to: remote)
     try fixture.send(other, at: .fromPod(.pod1)).expect(.drop)
   }
+
+  /// An error may come from anybody on the way, but not from an address that its sender cannot have.
+  @Test(arguments: AddressFamily.allCases, [Party.node, .remote, .otherNode, .service, .pod1])
+  func errorFromAnothersAddress(family: AddressFamily, claimed: Party) throws {
+    let fixture = try DatapathFixture()
+    let (client, server) = (EndAddress(Party.pod1.address(family), 40_000), EndAddress(Party.pod2.address(family), 53))
+    let question = Conversation.udp.packet(.opening, from: client, to: server)
+    try fixture.send(question, at: .fromPod(.pod1)).expect(.redirect)
+    func error(from party: Party) -> PacketBuilder {
+      PacketBuilder().ethernet().ip(from: party.address(family), to: client.address).icmp(.unreachable(.port))
+        .quoting(question)
+    }
+    try fixture.send(error(from: claimed), at: .fromPod(.pod2)).expect(.drop)
+    // From the network it is the pods' and the node's own that nobody else has.
+    let isOurs = claimed == .pod1 || claimed == .node
+    #expect(try fixture.send(error(from: claimed), at: .fromNet).verdict == (isOurs ? .drop : .redirect))
+    #expect(try fixture.counts()["drop_source_address"] == (isOurs ? 2 : 1))
+    try fixture.send(error(from: .pod2), at: .fromPod(.pod2)).expect(.redirect)
+  }
+
+  /// An address of IPv4's within IPv6 would be judged as IPv4's.
+  @Test func mappedAddressOnTheWire() throws {
+    let fixture = try DatapathFixture()
+    let plain = PacketBuilder().ethernet().ip(from: Party.pod1.address(.ipv6), to: Party.remote.address(.ipv6))
+      .udp(from: 40_000, to: 53).payload(count: 40).bytes
+    let mapped: [UInt8] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 65, 1, 11]
+    for place in [22, 38] {
+      var packet = plain
+      packet.replaceSubrange(place..<place + 16, with: mapped)
+      try fixture.send(packet, at: .fromPod(.pod1)).expect(.drop)
+    }
+    #expect(try fixture.counts() == ["from_pod": 2, "drop_malformed": 2])
+  }
 }

@@ -13,10 +13,10 @@ struct flow_tuple {
 	struct ip_address destination;
 	__be16 source_port; /* ICMP: the identifier, in both ports; 0 if such messages have none */
 	__be16 destination_port;
-	__u8 protocol;	 /* IPPROTO_* */
-	__u8 zone;	 /* 0; others for overlapping address spaces */
-	__u8 icmp_query; /* ICMP: type of the request, of the answer as well; 0: an echo */
-	__u8 reserved;
+	__u8 protocol;	  /* IPPROTO_* */
+	__u8 zone;	  /* 0; others for overlapping address spaces */
+	__u8 icmp_query;  /* ICMP: type of the request, of the answer as well; 0: an echo */
+	__u8 icmp_answer; /* ICMP: 1 for answers, so that both ends may ask each other by one identifier */
 };
 
 enum flow_state {
@@ -54,6 +54,7 @@ enum flow_flag {
 	FLOW_BY_STACK = 1 << 8,		   /* judged and tracked, and otherwise left to the host's stack as it is */
 	FLOW_HOST_ADMITTED =
 		1 << 9, /* opener's half: allowed before translation, no other policy of the host is asked */
+	FLOW_DIRECT_RETURN = 1 << 10, /* with FLOW_ONE_WAY: as far as is known here, replies do not pass here */
 };
 
 /*

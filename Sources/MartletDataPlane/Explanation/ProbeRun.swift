@@ -123,10 +123,9 @@ final class ProbeRun {
 extension PolicyPacket {
   /// The ends by which the packet's flow is known: a message has its identifier as both ports.
   var flowTuple: FlowTuple {
-    let isMessage = `protocol` == .icmp || `protocol` == .icmpv6
-    return FlowTuple(
+    FlowTuple(
       source: source, destination: destination, sourcePort: sourcePort,
-      destinationPort: isMessage ? sourcePort : destinationPort, protocol: `protocol`, icmpQuery: icmpQuery)
+      destinationPort: `protocol`.isICMP ? sourcePort : destinationPort, protocol: `protocol`, icmpQuery: icmpQuery)
   }
 
   /// The type of a message other than an echo; else 0.

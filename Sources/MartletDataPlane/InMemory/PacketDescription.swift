@@ -82,8 +82,10 @@ public struct PacketDescription: Hashable, Sendable {
       }
     return FlowTuple(
       source: source, destination: destination, sourcePort: ports.0, destinationPort: ports.1, protocol: `protocol`,
-      icmpQuery: icmpQuery)
+      icmpQuery: icmpQuery, isICMPAnswer: isICMPAnswer)
   }
+
+  private var isICMPAnswer: Bool { if case .icmp(.echoReply) = transport { true } else { false } }
 
   private var icmpQuery: UInt8 { if case .icmp(.other(let type)) = transport { type } else { 0 } }
 

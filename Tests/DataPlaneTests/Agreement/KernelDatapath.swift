@@ -149,13 +149,14 @@ extension FlowTuple {
   init?(_ packet: ParsedPacket) {
     guard let ip = packet.ip else { return nil }
     var ports: (UInt16, UInt16) = (packet.sourcePort ?? 0, packet.destinationPort ?? 0)
+    let isAnswer = if case .echoReply = packet.icmp { true } else { false }
     switch packet.icmp {
     case .echoRequest(let identifier, _), .echoReply(let identifier, _): ports = (identifier, identifier)
     default: break
     }
     self.init(
       source: ip.source, destination: ip.destination, sourcePort: ports.0, destinationPort: ports.1,
-      protocol: ip.protocolNumber)
+      protocol: ip.protocolNumber, isICMPAnswer: isAnswer)
   }
 }
 

@@ -229,9 +229,16 @@ extension DatapathFixture {
     _ = try program.testRun([UInt8](repeating: 0, count: 14), context: SocketBufferContext())
   }
 
-  /// The half of a flow that packets from `source` to `destination` find.
+  /// The half of a flow that packets from `source` to `destination` find. Of ICMP, the half of the questions, or that of the answers if there is none.
   func half(_ number: L4Protocol, _ source: EndAddress, _ destination: EndAddress) throws -> FlowHalf? {
-    let key = flow_tuple(number, source, destination)
+    var key = flow_tuple(number, source, destination)
+    if let half = try half(key) { return half }
+    guard number.isICMP else { return nil }
+    key.icmp_answer = 1
+    return try half(key)
+  }
+
+  private func half(_ key: flow_tuple) throws -> FlowHalf? {
     if let confirmed = try datapath.flows.get(key) { return FlowHalf(confirmed.flow, isConfirmed: true) }
     return try datapath.unconfirmedFlows.get(key).map { FlowHalf($0, isConfirmed: false) }
   }
