@@ -213,7 +213,7 @@ __noinline int judge_at_exit(const struct flow_tuple *opener, struct flow *flow,
 
 	if (!opener || !flow || !scratch)
 		return COUNTER_DROP_HOST_POLICY;
-	if (!(flow->flags & FLOW_OPENER) || flow->exit_ifindex)
+	if (!(flow->flags & FLOW_OPENER) || (flow->exit_ifindex && flow->exit_ifindex != EXIT_UNKNOWN))
 		return ADMITTED;
 	flow->exit_ifindex = interface;
 	subject = &scratch->subject;

@@ -58,6 +58,30 @@ static __always_inline void fill_route_query(struct bpf_fib_lookup *query, const
 	}
 }
 
+/*
+ * Looks up the next hop. Whether a packet fits the kernel says before it names the interface, so for one that does not
+ * it is asked once more, whatever the length. Where it names none, the interface is EXIT_UNKNOWN.
+ */
+static __always_inline long find_route(struct __sk_buff *skb, const struct packet *packet, const struct flow *flow,
+				       struct bpf_fib_lookup *route)
+{
+	long result, last;
+	__u16 mtu;
+
+	fill_route_query(route, skb, packet, flow);
+	last = result = bpf_fib_lookup(skb, route, sizeof(*route), 0);
+	if (result == BPF_FIB_LKUP_RET_FRAG_NEEDED) {
+		mtu = route->mtu_result;
+		route->tot_len = 0;
+		last = bpf_fib_lookup(skb, route, sizeof(*route), 0);
+		route->mtu_result = mtu;
+	}
+	if (last != BPF_FIB_LKUP_RET_SUCCESS && last != BPF_FIB_LKUP_RET_NO_NEIGH &&
+	    last != BPF_FIB_LKUP_RET_FRAG_NEEDED)
+		route->ifindex = EXIT_UNKNOWN;
+	return result;
+}
+
 static __always_inline void cache_next_hop(struct flow *flow, const struct bpf_fib_lookup *route)
 {
 	flow->output_mtu = route->mtu_result;
@@ -73,17 +97,13 @@ __noinline int route_flow(struct __sk_buff *skb, const struct packet *packet, st
 	struct draft *draft = current_draft();
 	struct bpf_redir_neigh hop = {};
 	struct bpf_fib_lookup *route;
-	__u32 here = skb->ifindex;
 	long result;
 	int denied;
 
 	if (!packet || !flow || !draft)
 		return drop(skb, COUNTER_DROP_NO_ROUTE);
 	route = &draft->route;
-	fill_route_query(route, skb, packet, flow);
-	result = bpf_fib_lookup(skb, route, sizeof(*route), 0);
-	if (result < 0)
-		route->ifindex = here;
+	result = find_route(skb, packet, flow, route);
 	denied = admit_exit(&packet->tuple, flow, route->ifindex);
 	if (denied != ADMITTED)
 		return end_denied(skb, packet, denied, hook);

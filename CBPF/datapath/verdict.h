@@ -19,6 +19,9 @@ const volatile __u32 mark_decided = 0x00800000;
 #define INPUT_HOST    1	    /* the loopback interface's index in every namespace */
 #define INPUT_ANY     (~0U) /* anywhere but a pod: the stack forwards such packets, past several hooks */
 
+/* In flow.exit_ifindex: the kernel has named no interface, so that policies of all interfaces hold until it does. */
+#define EXIT_UNKNOWN (~0U)
+
 static __always_inline bool is_decided(const struct __sk_buff *skb)
 {
 	return skb->mark & mark_decided;

@@ -208,6 +208,38 @@ import Testing
     }
   }
 
+  /// The kernel names the interface of a route only once it has found that the packet fits.
+  @Test(arguments: AddressFamily.allCases)
+  func `A first packet that does not fit is judged by the interface that it would leave by`(
+    family: AddressFamily
+  ) throws {
+    let fixture = try fixture { $1.forward_egress = $0.write([Rule(POLICY_DENY, 5)]) }
+    let (pod, remote) = (socket(.pod1, family, 40_000), socket(.remote, family, 53))
+    for payload in [1800, 100] {
+      let packet = Conversation.udp.packet(.opening, from: pod, to: remote, payload: payload)
+      try fixture.send(packet, at: .fromPod(.pod1)).expect(.drop)
+    }
+    #expect(try fixture.counts() == ["from_pod": 2, "flows_created": 2, "drop_host_policy": 2])
+    #expect(try fixture.halfCounts() == (0, 0))
+  }
+
+  /// What the kernel does not name an interface for is judged by the endpoint of all interfaces, and by the interface's
+  /// own as soon as there is one.
+  @Test(arguments: AddressFamily.allCases, [false, true])
+  func `A lookup that names no interface settles none`(family: AddressFamily, everywhere: Bool) throws {
+    let fixture = try DatapathFixture(DatapathFixture.Options())
+    var endpoint = host_endpoint()
+    endpoint.forward_egress = fixture.policy.write([Rule(POLICY_DENY, 5)])
+    try fixture.policy.protect(everywhere ? nil : fixture.datapath.network, by: endpoint)
+    let flow = Flow(fixture, .udp, family, from: .pod1, to: .remote)
+    let forwarding = "net.\(family == .ipv4 ? "ipv4" : "ipv6").conf.pod1.forwarding"
+    try fixture.node.setSysctl(forwarding, "0")
+    #expect(try flow.ask(at: .fromPod(.pod1)).verdict == (everywhere ? .drop : .pass))
+    try fixture.node.setSysctl(forwarding, "1")
+    try flow.ask(at: .fromPod(.pod1)).expect(.drop)
+    #expect(try fixture.halfCounts() == (0, 0))
+  }
+
   /// The policy that denies is the one of the way in, put into force while the packet is between the two hooks.
   @Test(arguments: Conversation.combinations)
   func `A change while the stack routes a packet has it judged altogether where it leaves`(

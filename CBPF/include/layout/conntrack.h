@@ -88,7 +88,7 @@ struct flow {
 	__u32 ingress_rule;  /* likewise enter its destination */
 	__u32 entry_ifindex; /* opener's half: interface that the flow comes in by, 0: the host opened it */
 	__u64 created;	     /* as last_seen */
-	__u32 exit_ifindex;  /* opener's half: interface that it leaves by, 0: none, or not known yet */
+	__u32 exit_ifindex;  /* opener's half: interface that it leaves by, 0: none, or not known yet; ~0: no telling */
 	__be16 backend_port; /* likewise of `backend`; 0: there is none */
 	__u8 icmp_type;	     /* ICMP: of the first packet */
 	__u8 policy_version; /* opener's half: lowest bits of the word in `policy_version` that it was admitted by */
