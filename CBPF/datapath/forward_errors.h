@@ -7,12 +7,34 @@
 #include "reply.h"
 #include "verdict.h"
 
-/* The longest packet that this buffer becomes on the wire, from the network header on. */
-static __always_inline __u32 wire_length(const struct __sk_buff *skb, const struct packet *packet)
+/* In skb->gso_size: the buffer is a list of SCTP packets, which have lengths of their own (include/linux/skbuff.h). */
+#define GSO_BY_FRAGS 0xffff
+
+/* Bytes of the transport header that each segment of the buffer gets, TCP's with its options. */
+static __always_inline __u32 segment_header_length(struct __sk_buff *skb, const struct packet *packet)
 {
-	if (!skb->gso_size)
+	const __u32 offset_of_length = 12;
+	__u8 *length;
+
+	if (packet->tuple.protocol != IPPROTO_TCP)
+		return sizeof(struct udphdr);
+	length = packet_bytes(skb, packet->l4 + offset_of_length, sizeof(*length));
+	return length ? (*length >> 4) * 4 : sizeof(struct tcphdr);
+}
+
+/*
+ * The longest packet that this buffer becomes on the wire, from the network header on. SCTP's packets cannot be
+ * measured here, and count as short: their sender has made them for the path.
+ */
+static __always_inline __u32 wire_length(struct __sk_buff *skb, const struct packet *packet)
+{
+	__u32 segment = skb->gso_size, header = packet->l4 - packet->l3;
+
+	if (!segment)
 		return packet->l3_length;
-	return skb->gso_size + (packet->l4 - packet->l3) + sizeof(struct tcphdr);
+	if (segment == GSO_BY_FRAGS)
+		return header;
+	return header + segment_header_length(skb, packet) + segment;
 }
 
 static __always_inline struct ip_address own_address(const struct packet *packet)

@@ -236,6 +236,41 @@ import Testing
     #expect(try fixture.send(small, at: .fromPod(.pod1)).verdict == .redirect)
   }
 
+  /// A buffer that is cut into segments later is as long as the longest of them.
+  @Test(arguments: AddressFamily.allCases) func segmentsForThePod(family: AddressFamily) throws {
+    let fixture = try DatapathFixture()
+    let ip = PacketBuilder().ethernet().ip(from: Party.pod1.address(family), to: Party.pod2.address(family))
+    let timestamps: [UInt8] = [1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2]
+    let headers = [
+      (ip.udp(from: 40_000, to: 443), 8), (ip.tcp(from: 40_000, to: 443), 20),
+      (ip.tcp(from: 40_001, to: 443, options: timestamps), 32),
+    ]
+    for (header, length) in headers {
+      let fitting = 1500 - (family == .ipv4 ? 20 : 40) - length
+      for (size, drops) in [(fitting, nil), (fitting + 1, UInt64(1))] {
+        let growth = try fixture.counting {
+          _ = try fixture.send(
+            header.payload(count: 2 * size).bytes, at: .fromPod(.pod1), segmentSize: UInt32(size), segments: 2)
+        }
+        #expect(growth["drop_too_big"] == drops, "header of \(length) bytes, segments of \(size)")
+      }
+    }
+  }
+
+  /// SCTP puts packets of any length into one buffer (GSO_BY_FRAGS), each of which fits where it was made.
+  @Test(arguments: AddressFamily.allCases, [Party.pod2, .remote])
+  func bufferOfSCTPPackets(family: AddressFamily, destination: Party) throws {
+    let fixture = try DatapathFixture()
+    let packet = PacketBuilder().ethernet()
+      .ip(from: Party.pod1.address(family), to: destination.address(family))
+      .sctp(from: 40_000, to: 443).payload(count: 2000)
+    for _ in 0..<2 {
+      let outcome = try fixture.send(packet.bytes, at: .fromPod(.pod1), segmentSize: 0xffff, segments: 2)
+      #expect(outcome.verdict == .redirect)
+    }
+    #expect(try fixture.counts()["drop_too_big"] == nil)
+  }
+
   /// What may be fragmented is left to the stack, which can: translated, with its hop limit untouched.
   @Test func tooBigButDivisible() throws {
     var options = DatapathFixture.Options()
