@@ -38,15 +38,18 @@ static __always_inline int write_link_addresses(struct __sk_buff *skb, const str
 	return 0;
 }
 
-static __always_inline void fill_route_query(struct bpf_fib_lookup *query, const struct __sk_buff *skb,
+static __always_inline void fill_route_query(struct bpf_fib_lookup *query, struct __sk_buff *skb,
 					     const struct packet *packet, const struct flow *flow)
 {
+	__u32 length = wire_length(skb, packet);
+
 	*query = (struct bpf_fib_lookup){};
 	query->ifindex = skb->ifindex;
 	query->l4_protocol = packet->tuple.protocol;
 	query->sport = flow->source_port;
 	query->dport = flow->destination_port;
-	query->tot_len = skb->gso_size ? 0 : packet->l3_length;
+	/* Never 0, with which the kernel would tell the interface's MTU in place of the route's. */
+	query->tot_len = length < 0xffff ? length : 0xffff;
 	if (packet->family == 4) {
 		query->family = AF_INET;
 		query->ipv4_src = address_to_v4(flow->source);

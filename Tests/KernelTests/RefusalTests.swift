@@ -271,6 +271,29 @@ import Testing
     #expect(try fixture.counts()["drop_too_big"] == nil)
   }
 
+  /// Segments are held to the route's MTU, and so is what follows them by the cached next hop.
+  @Test(arguments: AddressFamily.allCases) func segmentsTooBigForTheRoute(family: AddressFamily) throws {
+    let fixture = try DatapathFixture(DatapathFixture.Options())
+    let (client, remote) = (
+      EndAddress(Party.pod1.address(family), 40_000), EndAddress(Party.remote.address(family), 443)
+    )
+    try fixture.node.ip(
+      "route replace \(IPPrefix(remote.address)) via \(Party.router.address(family)) dev eth0 mtu lock 1300")
+    let header = PacketBuilder().ethernet().ip(from: client.address, to: remote.address).tcp(from: 40_000, to: 443)
+    let fitting = 1300 - (family == .ipv4 ? 40 : 60)
+    for size in [fitting + 1, fitting, fitting + 1] {
+      let packet = header.payload(count: 2 * size)
+      let outcome = try fixture.send(
+        packet.bytes, at: .fromPod(.pod1), segmentSize: UInt32(size), segments: 2)
+      let error = answer(remote, client).icmp(.tooBig(mtu: 1300)).quoting(packet, limit: 512)
+      outcome.expect(.redirect, size == fitting ? nil : error)
+    }
+    #expect(try fixture.counts()["drop_too_big"] == 2)
+    let single = header.payload(count: fitting + 1)
+    try fixture.send(single, at: .fromPod(.pod1))
+      .expect(.redirect, answer(remote, client).icmp(.tooBig(mtu: 1300)).quoting(single, limit: 512))
+  }
+
   /// What may be fragmented is left to the stack, which can: translated, with its hop limit untouched.
   @Test func tooBigButDivisible() throws {
     var options = DatapathFixture.Options()
