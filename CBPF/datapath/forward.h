@@ -140,8 +140,8 @@ __noinline int route_flow(struct __sk_buff *skb, const struct packet *packet, st
 	 */
 	if (from_stack(hook))
 		return bpf_redirect_neigh(route->ifindex, NULL, 0, 0);
-	hop.nh_family = packet->family == 4 ? AF_INET : AF_INET6;
-	/* Where the route has a gateway, the lookup has put its address in place of the destination's. */
+	/* Where the route has a gateway, the lookup has put its address, and family, in place of the destination's. */
+	hop.nh_family = route->family;
 	__builtin_memcpy(hop.ipv6_nh, route->ipv6_dst, 16);
 	return bpf_redirect_neigh(route->ifindex, &hop, sizeof(hop), 0);
 }

@@ -114,6 +114,19 @@ import Testing
     }
   }
 
+  /// An IPv4 route may have an IPv6 address for its next hop, and then that is who is looked up on the link.
+  @Test func nextHopOfTheOtherFamily() throws {
+    let cluster = try Cluster()
+    let (client, remote) = (cluster.topology.client, Party.remote.address(.ipv4))
+    try client.namespace.ip("addr add \(IPPrefix(remote)) dev lo")
+    try cluster.host(.node).namespace.ip("route add \(IPPrefix(remote)) via inet6 \(client.ipv6) dev eth0")
+    let server = try EchoServer("remote", .tcp, port: 8080, in: client.namespace)
+    let agent = try cluster.startAgent()
+    defer { withExtendedLifetime((agent, server)) {} }
+    let connection = try EchoConnection(.tcp, to: EndAddress(remote, 8080), in: cluster.host(.pod1).namespace)
+    for _ in 0..<3 { #expect(connection.exchange(byteCount: 100).reply?.server == "remote") }
+  }
+
   @Test(arguments: [L4Protocol.tcp, .udp]) func connectionsOutliveTheAgent(number: L4Protocol) throws {
     let cluster = try Cluster()
     var agent: NodeAgent? = try cluster.startAgent()
