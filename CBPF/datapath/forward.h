@@ -117,7 +117,7 @@ __noinline int route_flow(struct __sk_buff *skb, const struct packet *packet, st
 	case BPF_FIB_LKUP_RET_NO_NEIGH:
 		break;
 	case BPF_FIB_LKUP_RET_FRAG_NEEDED:
-		if (may_fragment(skb, packet))
+		if (may_go_in_pieces(skb, packet, hook))
 			break;
 		return reply_too_big(skb, packet, route->mtu_result, hook);
 	case BPF_FIB_LKUP_RET_BLACKHOLE:
@@ -168,7 +168,7 @@ static __always_inline int forward_to_pod(struct __sk_buff *skb, const struct pa
 	if (!endpoint || !endpoint->ifindex)
 		return drop(skb, COUNTER_DROP_NO_ENDPOINT);
 	fits = wire_length(skb, packet) <= endpoint->mtu;
-	if (!fits && !may_fragment(skb, packet))
+	if (!fits && !may_go_in_pieces(skb, packet, hook))
 		return reply_too_big(skb, packet, endpoint->mtu, hook);
 	if (rewrite(skb, packet, flow, fits && !from_stack(hook)))
 		return drop(skb, COUNTER_DROP_REWRITE_FAILED);

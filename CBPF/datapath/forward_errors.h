@@ -79,7 +79,7 @@ __noinline int reply_too_big(struct __sk_buff *skb, const struct packet *packet,
 	return reply_with_icmp(skb, packet, &error, hook);
 }
 
-/* May a router cut this packet up? Then the stack, which can, forwards it. */
+/* May a router cut this packet up? */
 static __always_inline bool may_fragment(struct __sk_buff *skb, const struct packet *packet)
 {
 	struct iphdr *ip;
@@ -88,6 +88,15 @@ static __always_inline bool may_fragment(struct __sk_buff *skb, const struct pac
 		return false;
 	ip = packet_bytes(skb, packet->l3, sizeof(*ip));
 	return ip && !(ip->frag_off & bpf_htons(0x4000));
+}
+
+/*
+ * Likewise, and can the stack do it, and forward the pieces? One that comes from the stack is on its way out already,
+ * by an interface that was chosen for whom it was for before translation.
+ */
+static __always_inline bool may_go_in_pieces(struct __sk_buff *skb, const struct packet *packet, enum hook hook)
+{
+	return !from_stack(hook) && may_fragment(skb, packet);
 }
 
 #endif

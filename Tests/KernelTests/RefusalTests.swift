@@ -294,6 +294,30 @@ import Testing
       .expect(.redirect, answer(remote, client).icmp(.tooBig(mtu: 1300)).quoting(single, limit: 512))
   }
 
+  /// At the host's own way out the stack has been already: it hears what fits, and cuts up what it sends next.
+  @Test(arguments: [Party.pod1, .remote]) func tooBigButDivisibleFromTheHost(backend: Party) throws {
+    var options = DatapathFixture.Options()
+    options.podMTU = 1300
+    let fixture = try DatapathFixture(options)
+    let remote = Party.remote.address(.ipv4)
+    try fixture.node.ip("route add \(IPPrefix(remote)) via \(Party.router.address(.ipv4)) dev eth0 mtu lock 1300")
+    try fixture.serve(at: .service, 80, .udp, .ipv4, by: [(backend, 8080)])
+    let (host, service) = (
+      EndAddress(Party.node.address(.ipv4), 40_000), EndAddress(Party.service.address(.ipv4), 80)
+    )
+    let sent = PacketBuilder().ethernet().ip(from: host.address, to: service.address, dontFragment: false)
+      .udp(from: 40_000, to: 80)
+    let whole = sent.payload(count: 1400)
+    try fixture.send(whole, at: .toNet)
+      .expect(.redirect, answer(service, host).icmp(.tooBig(mtu: 1300)).quoting(whole, limit: 512))
+    // Of a datagram that the stack has cut up for the wrong interface, the first piece is answered.
+    let pieces = sent.payload(count: 2790).fragments(ofAtMost: 1400, identification: 9)
+    let outcomes = try fixture.sendAll(pieces, at: .toNet)
+    #expect(outcomes.map(\.verdict) == [.redirect, .drop])
+    #expect(outcomes[0].parsed.ip?.destination == host.address)
+    #expect(try fixture.counts()["drop_too_big"] == 3)
+  }
+
   /// What may be fragmented is left to the stack, which can: translated, with its hop limit untouched.
   @Test func tooBigButDivisible() throws {
     var options = DatapathFixture.Options()
