@@ -137,9 +137,10 @@ static __always_inline int translate_quoted_checksum(struct __sk_buff *skb, cons
 	if (quotation->tuple.protocol != IPPROTO_ICMP)
 		change = address_difference(quotation->tuple.source, flow->destination) +
 			 address_difference(quotation->tuple.destination, flow->source);
+	/* An echo has one identifier, which stands for both. */
+	change += port_difference(quotation->tuple.source_port, flow->destination_port);
 	if (has_ports(quotation->tuple.protocol))
-		change += port_difference(quotation->tuple.source_port, flow->destination_port) +
-			  port_difference(quotation->tuple.destination_port, flow->source_port);
+		change += port_difference(quotation->tuple.destination_port, flow->source_port);
 	to[0] = checksum_adjust(from[0], change);
 	*difference += port_difference(from[0], to[0]);
 	return bpf_skb_store_bytes(skb, quotation->l4 + offset, to, sizeof(to[0]), 0);

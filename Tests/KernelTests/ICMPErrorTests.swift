@@ -1,5 +1,6 @@
 import BPF
 import BPFTesting
+import CBPF
 import MartletNetworking
 import Testing
 
@@ -128,6 +129,32 @@ import Testing
     let error = PacketBuilder().ethernet().ip(from: Party.router.address(family), to: pod.address)
       .icmp(.timeExceeded).quoting(echo)
     #expect(try fixture.send(error, at: .fromNet).verdict == .redirect)
+  }
+
+  /// Of two pods that ping with one identifier behind the node's address, the second gets another: what an error quotes
+  /// is the second's own message again, with its checksum.
+  @Test(arguments: AddressFamily.allCases) func errorAboutAnEchoOfAnotherIdentifier(family: AddressFamily) throws {
+    let fixture = try DatapathFixture()
+    let range = IPPrefix(Party.pod1.address(family), length: family == .ipv4 ? 24 : 64)
+    try fixture.datapath.prefixes.set(
+      ip_prefix(range), prefix_entry(flags: PREFIX_MASQUERADE.rawValue | PREFIX_POD.rawValue, node: 0))
+    let (pod, node) = (Party.pod2.address(family), Party.node.address(family))
+    let (router, remote) = (Party.router.address(family), Party.remote.address(family))
+    func echo(_ source: IPAddress, _ identifier: UInt16) -> PacketBuilder {
+      PacketBuilder().ethernet().ip(from: source, to: remote).icmp(.echoRequest(identifier: identifier, sequence: 1))
+        .payload(count: 40)
+    }
+    try fixture.send(echo(Party.pod1.address(family), 7), at: .fromPod(.pod1)).expect(.redirect)
+    try fixture.send(echo(pod, 7), at: .fromPod(.pod2)).expect(.redirect)
+    let half = try fixture.half(family == .ipv4 ? .icmp : .icmpv6, EndAddress(pod, 7), EndAddress(remote, 7))
+    let identifier = try #require(half?.source.port)
+    #expect(identifier != 7)
+    func error(_ destination: IPAddress, _ timeToLive: UInt8, about packet: PacketBuilder) -> PacketBuilder {
+      PacketBuilder().ethernet().ip(from: router, to: destination, timeToLive: timeToLive).icmp(.timeExceeded)
+        .quoting(packet)
+    }
+    try fixture.send(error(node, 64, about: echo(node, identifier)), at: .fromNet)
+      .expect(.redirect, error(pod, 63, about: echo(pod, 7)))
   }
 
   /// About a flow that is not known: a pod's is a lie, the network's may be about the node's own.
