@@ -49,11 +49,14 @@ static __always_inline int read_quoted_ipv6(struct __sk_buff *skb, struct quotat
 	return 0;
 }
 
-static __always_inline int read_quotation(struct __sk_buff *skb, const struct packet *packet,
-					  struct quotation *quotation)
+/* Global, to keep the quoted headers out of its caller's stack. */
+__noinline int read_quotation(struct __sk_buff *skb, const struct packet *packet, struct quotation *quotation)
 {
+	struct icmp_header icmp;
 	__be16 ports[2];
 
+	if (!packet || !quotation)
+		return -1;
 	quotation->family = packet->family;
 	quotation->l3 = packet->l4 + sizeof(struct icmp_header);
 	if (packet->family == 4 ? read_quoted_ipv4(skb, quotation) : read_quoted_ipv6(skb, quotation))
@@ -64,9 +67,9 @@ static __always_inline int read_quotation(struct __sk_buff *skb, const struct pa
 		quotation->tuple.source_port = ports[0];
 		quotation->tuple.destination_port = ports[1];
 	} else if (is_icmp(quotation->tuple.protocol)) {
-		if (bpf_skb_load_bytes(skb, quotation->l4 + offsetof(struct icmp_header, id), ports, 2))
+		if (bpf_skb_load_bytes(skb, quotation->l4, &icmp, offsetof(struct icmp_header, sequence)))
 			return -1;
-		quotation->tuple.source_port = quotation->tuple.destination_port = ports[0];
+		fill_icmp_tuple(&quotation->tuple, icmp.type, icmp.id);
 	}
 	return 0;
 }

@@ -27,7 +27,8 @@ static __always_inline bool may_begin(const struct packet *packet)
 		return packet->tcp_flags & TCP_SYN ? !(packet->tcp_flags & TCP_ACK) : !(packet->tcp_flags & TCP_RST);
 	case IPPROTO_ICMP:
 	case IPPROTO_ICMPV6:
-		return !is_icmp_notice(packet) && icmp_question(packet) == packet->icmp_type;
+		return !is_icmp_notice(packet) &&
+		       icmp_question(packet->tuple.protocol, packet->icmp_type) == packet->icmp_type;
 	default:
 		return true;
 	}

@@ -175,11 +175,9 @@ static __always_inline bool is_icmp_notice(const struct packet *packet)
 }
 
 /* The type of the question that an ICMP message is the answer to; its own type if it is none. */
-static __always_inline __u8 icmp_question(const struct packet *packet)
+static __always_inline __u8 icmp_question(__u8 protocol, __u8 type)
 {
-	__u8 type = packet->icmp_type;
-
-	if (packet->tuple.protocol == IPPROTO_ICMPV6)
+	if (protocol == IPPROTO_ICMPV6)
 		return type == ICMPV6_ECHO_REPLY || type == ICMPV6_NODE_REPLY ? type - 1 : type;
 	if (type == ICMP_ECHO_REPLY)
 		return ICMP_ECHO;
@@ -201,6 +199,18 @@ static __always_inline bool has_icmp_id(__u8 protocol, __u8 question)
 {
 	return is_echo(protocol, question) ||
 	       (protocol == IPPROTO_ICMP && question >= ICMP_TIMESTAMP && question <= ICMP_ADDRESS_MASK_REPLY);
+}
+
+/* Fills the part of an ICMP message's tuple that tells its question, or the one that it answers, from others. */
+static __always_inline void fill_icmp_tuple(struct flow_tuple *tuple, __u8 type, __be16 id)
+{
+	__u8 question = icmp_question(tuple->protocol, type);
+
+	tuple->icmp_answer = question != type;
+	if (has_icmp_id(tuple->protocol, question))
+		tuple->source_port = tuple->destination_port = id;
+	if (!is_echo(tuple->protocol, question))
+		tuple->icmp_query = question;
 }
 
 #endif

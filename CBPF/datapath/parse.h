@@ -191,18 +191,12 @@ static __always_inline int parse_icmp(struct __sk_buff *skb, struct packet *pack
 {
 	/* ICMPv6 has the same first eight bytes. */
 	struct icmp_header *icmp = pull(skb, packet->l4, sizeof(*icmp));
-	__u8 question;
 
 	if (!icmp || length < sizeof(*icmp))
 		return COUNTER_DROP_TRUNCATED;
 	packet->icmp_type = icmp->type;
 	packet->icmp_code = icmp->code;
-	question = icmp_question(packet);
-	packet->tuple.icmp_answer = question != icmp->type;
-	if (has_icmp_id(packet->tuple.protocol, question))
-		packet->tuple.source_port = packet->tuple.destination_port = icmp->id;
-	if (!is_echo(packet->tuple.protocol, question))
-		packet->tuple.icmp_query = question;
+	fill_icmp_tuple(&packet->tuple, icmp->type, icmp->id);
 	return PARSE_OK;
 }
 

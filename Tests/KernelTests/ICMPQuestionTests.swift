@@ -136,6 +136,28 @@ import Testing
     #expect(counts == ["from_pod": 5, "flows_created": 1, "flows_confirmed": 1, "drop_policy_ingress": 2])
   }
 
+  @Test(arguments: AddressFamily.allCases)
+  func `An error about a question, or about its answer, finds their flow`(family: AddressFamily) throws {
+    let question = try Question(family)
+    let (one, two) = (Party.pod1.address(family), Party.pod2.address(family))
+    func error(_ source: IPAddress, _ destination: IPAddress, about packet: PacketBuilder, _ timeToLive: UInt8 = 64)
+      -> PacketBuilder
+    {
+      PacketBuilder().ethernet().ip(from: source, to: destination, timeToLive: timeToLive).icmp(.timeExceeded)
+        .quoting(packet)
+    }
+    let asked = question.packet(question.message(question.asked), to: .pod2)
+    let answer = question.packet(question.message(question.answered), to: .pod1)
+    try question.ask(question.asked).expect(.redirect)
+    try question.fixture.send(error(two, one, about: asked), at: .fromPod(.pod2))
+      .expect(.redirect, error(two, one, about: asked, 63))
+    try question.fixture.send(error(one, two, about: answer), at: .fromPod(.pod1))
+      .expect(.redirect, error(one, two, about: answer, 63))
+    // About another question that has the same identifier, there is no flow.
+    let other = question.packet(question.message(question.other), to: .pod2)
+    try question.fixture.send(error(two, one, about: other), at: .fromPod(.pod2)).expect(.drop)
+  }
+
   /// Pods leave with their node's address, and the identifier tells theirs apart; where there is none, nothing does.
   @Test(arguments: AddressFamily.allCases)
   func `Pods that ask the same host the same are kept apart by the identifier`(family: AddressFamily) throws {
