@@ -27,13 +27,14 @@ extension ValueDecoder where Value == EntityMatch {
 
 extension ManifestValue {
   /// The one selector that all fields about labels come to. Used at all, they mean the policy's namespace unless they
-  /// say which.
+  /// say which; so does `notSelector`, which then leaves out some of the namespace rather than of the world.
   fileprivate func calicoSelector(namespace: String) throws(FieldError) -> Selector? {
     let namespaces = try nonempty("namespaceSelector", .namespacesOfRule)
     let own = try nonempty("selector", .selector())
     let accounts = try optional("serviceAccounts", .serviceAccounts)
     let conditions = [own, accounts].compactMap { $0 }
-    if namespaces == nil, conditions.isEmpty { return nil }
+    let isNarrowed = try nonempty("notSelector", .selector()) != nil && !namespace.isEmpty
+    if namespaces == nil, conditions.isEmpty, !isNarrowed { return nil }
     let ownNamespace: Selector? = namespace.isEmpty ? nil : .equals(PolicyLabel.namespace, namespace)
     let scope = (namespaces ?? ownNamespace).map { [$0] } ?? []
     return Selector.and((scope + conditions).filter { $0 != .all }).canonical

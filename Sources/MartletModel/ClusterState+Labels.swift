@@ -41,7 +41,7 @@ extension ClusterState {
     var labels = PolicyLabel.settable(workload.labels)
     inherit(from: workload.name.namespace, &labels)
     let account = NamespacedName(namespace: workload.name.namespace, name: workload.serviceAccount)
-    for (key, value) in serviceAccounts[account]?.labels ?? [:] {
+    for (key, value) in (serviceAccounts[account]?.labels ?? [:]).naming(account.name) {
       labels.merge([PolicyLabel.serviceAccountPrefix + key: value]) { own, _ in own }
       labels[PolicyLabel.ownServiceAccountPrefix + key] = value
     }
@@ -68,11 +68,18 @@ extension ClusterState {
   }
 
   private func inherit(from namespace: String, _ labels: inout [String: String]) {
-    for (key, value) in namespaces[namespace]?.labels ?? [:] {
+    for (key, value) in (namespaces[namespace]?.labels ?? [:]).naming(namespace) {
       labels.merge([PolicyLabel.namespacePrefix + key: value]) { own, _ in own }
       labels[PolicyLabel.ownNamespacePrefix + key] = value
     }
     labels.merge(profiles[Profile.ofNamespace(namespace)]?.labels ?? [:]) { own, _ in own }
     labels[PolicyLabel.namespace] = namespace
+  }
+}
+
+extension [String: String] {
+  /// With the label that Calico's profiles of namespaces and service accounts add.
+  fileprivate func naming(_ name: String) -> [String: String] {
+    merging(["projectcalico.org/name": name]) { _, name in name }
   }
 }

@@ -76,16 +76,25 @@ import Testing
       try fixture.send(packet, at: .fromNet).expect(.pass, packet, "\(name), to the node")
     }
     for (name, packet) in packets(family, from: .client, to: .pod1) {
-      // What is for the nodes' tunnel is left to the stack, wherever it goes.
-      let verdict: Outcome.Verdict = name == "VXLAN to 14789" ? .pass : .redirect
-      try fixture.send(packet, at: .fromNet).expect(verdict, nil, "\(name), to a pod")
+      try fixture.send(packet, at: .fromNet).expect(.redirect, nil, "\(name), to a pod")
     }
-    #expect(try fixture.counts() == ["from_net": 8, "flows_created": 3])
-    // A pod's policy sees that as well, on its way from the stack.
+    #expect(try fixture.counts() == ["from_net": 8, "flows_created": 4])
+    // A pod's policy sees that as well, and so does whoever is blocked.
+    try fixture.forgetTraffic()
     fixture.policy.assign(.pod1, ingress: fixture.policy.write([]))
-    for (name, packet) in packets(family, from: .client, to: .pod1) where name == "VXLAN to 14789" {
-      try fixture.send(packet, at: .toPod(.pod1), through: fixture.datapath.network).expect(.drop)
+    for (_, packet) in packets(family, from: .client, to: .pod1) {
+      try fixture.send(packet, at: .fromNet).expect(.drop)
     }
-    #expect(try fixture.counts()["drop_policy_ingress"] == 1)
+    #expect(try fixture.counts()["drop_policy_ingress"] == 4)
+    try fixture.policy.block(IPPrefix(Party.client.address(family)))
+    fixture.policy.publish(untracked: UNTRACKED_BLOCKED.rawValue)
+    for (name, packet) in packets(family, from: .client, to: .node) {
+      let verdict: Outcome.Verdict = name == "VXLAN to 14789" ? .pass : .drop
+      try fixture.send(packet, at: .fromNet).expect(verdict, nil, "\(name), to the node")
+    }
+    for (name, packet) in packets(family, from: .client, to: .pod1) {
+      try fixture.send(packet, at: .fromNet).expect(.drop, nil, "\(name), to a pod")
+    }
+    #expect(try fixture.counts()["drop_blocked"] == 7)
   }
 }

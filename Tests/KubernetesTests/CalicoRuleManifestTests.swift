@@ -94,11 +94,14 @@ struct CalicoRuleManifestTests {
     #expect(ofNamespace.policy?.ingress == [PolicyRule(.deny, source: EntityMatch(selector: wanted))])
   }
 
-  @Test func `who is not selected is whoever it is, in a policy of a namespace as well`() throws {
-    for kind in ["NetworkPolicy", "GlobalNetworkPolicy"] {
+  /// As Calico converts rules: a selector that is negated is a selector, by which the namespace is meant.
+  @Test func `who is not selected is of the policy's namespace, or whoever it is`() throws {
+    let own = Selector.equals("projectcalico.org/namespace", "x")
+    for (kind, selector) in [("NetworkPolicy", own), ("GlobalNetworkPolicy", nil)] {
       let found = try policy("action: Allow, source: {notSelector: has(a)}", kind: kind)
       #expect(found.complaints == [])
-      #expect(found.policy?.ingress == [PolicyRule(.allow, source: EntityMatch(notSelector: .has("a")))])
+      let source = EntityMatch(selector: selector, notSelector: .has("a"))
+      #expect(found.policy?.ingress == [PolicyRule(.allow, source: source)])
     }
   }
 
