@@ -1,9 +1,9 @@
 import ArgumentParser
-import MartletDataPlane
 import Dispatch
 import Foundation
-import MartletKubernetes
 import Logging
+import MartletDataPlane
+import MartletKubernetes
 import MartletModel
 import Netlink
 

@@ -1,8 +1,8 @@
 import ArgumentParser
-import MartletDataPlane
 import Foundation
-import MartletKubernetes
 import Logging
+import MartletDataPlane
+import MartletKubernetes
 import MartletModel
 import MartletNetworking
 

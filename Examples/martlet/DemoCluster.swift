@@ -1,5 +1,5 @@
-import MartletDataPlane
 import Foundation
+import MartletDataPlane
 import MartletModel
 import MartletNetworking
 

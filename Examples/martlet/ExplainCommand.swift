@@ -1,7 +1,7 @@
 import ArgumentParser
 import BPF
-import MartletDataPlane
 import Foundation
+import MartletDataPlane
 import MartletKubernetes
 import MartletModel
 import MartletNetworking

@@ -1,7 +1,7 @@
-import MartletDataPlane
 import FlyingFox
 import Foundation
 import Logging
+import MartletDataPlane
 import Synchronization
 
 /// Tells load balancers and the kubelet how this node is, over HTTP: `/healthz` and `/livez` at one port, and each

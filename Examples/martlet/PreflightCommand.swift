@@ -1,6 +1,6 @@
 import ArgumentParser
-import MartletDataPlane
 import Foundation
+import MartletDataPlane
 import MartletKubernetes
 
 /// `martlet preflight`

@@ -1,6 +1,6 @@
+import Logging
 import MartletDataPlane
 import MartletKubernetes
-import Logging
 
 /// Says of each problem when it is new, and not again while it stays: what is tried every second would fill the log.
 struct ProblemLog {

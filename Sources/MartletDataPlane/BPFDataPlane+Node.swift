@@ -1,9 +1,9 @@
 import BPF
 import CBPF
 import MartletModel
-import Netlink
 import MartletNetworking
 import MartletServices
+import Netlink
 
 /// Pods, interfaces and addresses: what the node is found to be.
 extension BPFDataPlane {

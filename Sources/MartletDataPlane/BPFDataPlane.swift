@@ -3,9 +3,9 @@ import BPFPrograms
 import CBPF
 import Glibc
 import MartletModel
-import Netlink
 import MartletNetworking
 import MartletServices
+import Netlink
 
 /// The data plane of this node in the kernel.
 ///

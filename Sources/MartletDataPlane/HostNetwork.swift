@@ -1,6 +1,6 @@
 import MartletModel
-import Netlink
 import MartletNetworking
+import Netlink
 
 /// What the kernel knows of the node: which interfaces lead where. Read afresh at each change, since it is small.
 struct HostNetwork {

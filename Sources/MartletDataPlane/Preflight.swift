@@ -1,8 +1,8 @@
 import Glibc
 import MartletModel
-import Netlink
 import MartletNetworking
 import MartletServices
+import Netlink
 
 /// Whether this node may answer clients directly, as an address that is not its own: direct server return.
 ///

@@ -1,5 +1,5 @@
-import Netlink
 import MartletNetworking
+import Netlink
 
 /// The VXLAN device by which packets reach pods on other nodes as their senders wrote them.
 ///

@@ -1,8 +1,8 @@
 import BPF
 import BPFTesting
 import Foundation
-import Netlink
 import MartletNetworking
+import Netlink
 import Testing
 
 extension Requirement {

@@ -1,6 +1,6 @@
 import BPFTesting
-import Netlink
 import MartletNetworking
+import Netlink
 import Testing
 
 @Suite(.requires(.networkNamespaces)) struct NeighbourTests {

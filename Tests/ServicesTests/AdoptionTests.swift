@@ -2,8 +2,8 @@ import BPF
 import CBPF
 import MartletModel
 import MartletNetworking
-import Testing
 import TableTesting
+import Testing
 
 @testable import MartletServices
 

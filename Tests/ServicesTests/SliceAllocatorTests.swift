@@ -1,6 +1,6 @@
 import TableSupport
-import Testing
 import TableTesting
+import Testing
 
 @Suite struct SliceAllocatorTests {
   @Test func `Runs that are handed out do not overlap, and one is found whenever there is one`() throws {

@@ -1,6 +1,6 @@
 import BPFTesting
-import MartletDataPlane
 import KubeProxyRules
+import MartletDataPlane
 import MartletModel
 import MartletNetworking
 

@@ -1,9 +1,9 @@
 import BPF
 import BPFTesting
 import CBPF
-import MartletDataPlane
 import Dispatch
 import Glibc
+import MartletDataPlane
 import MartletNetworking
 
 /// What it takes to keep half a million connections, a million entries, clean while none of them ends; and whether packets

@@ -1,8 +1,8 @@
 import BPF
 import BPFTesting
-import MartletDataPlane
 import Glibc
 import KubeProxyRules
+import MartletDataPlane
 import MartletModel
 import MartletNetworking
 

@@ -1,10 +1,10 @@
 import BPF
 import CBPF
 import MartletModel
-import Netlink
 import MartletNetworking
 import MartletPolicy
 import MartletServices
+import Netlink
 
 /// Explains what a node does with a packet: it runs the attached programs on it, predicts the same from the cluster's
 /// state, asks the objects themselves, and says where these differ.

@@ -1,8 +1,8 @@
 import BPF
 import CBPF
-import Netlink
 import MartletNetworking
 import MartletPolicy
+import Netlink
 
 /// Runs the attached programs on packets of which nothing stays behind.
 final class ProbeRun {

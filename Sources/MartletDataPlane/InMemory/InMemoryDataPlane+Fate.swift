@@ -1,8 +1,8 @@
 import CBPF
 import MartletModel
-import Netlink
 import MartletNetworking
 import MartletServices
+import Netlink
 
 /// The road of every packet, as in `CBPF/datapath/tc.bpf.c` and `forward.h`.
 extension InMemoryDataPlane {
@@ -80,7 +80,9 @@ extension InMemoryDataPlane {
 
   private func beforeFlows(_ arrival: Arrival) -> PacketFate.Verdict? {
     guard arrival.packet.isWellFormed else { return .dropped(.malformed) }
-    if arrival.origin == .network, arrival.tuple.protocol == .udp, arrival.tuple.destinationPort == Tunnel.port {
+    if arrival.origin == .network, arrival.tuple.protocol == .udp, arrival.tuple.destinationPort == Tunnel.port,
+      tables.kind(arrival.tuple.destination) == ADDRESS_THIS_NODE
+    {
       return .stack
     }
     if arrival.isThroughTunnel && arrival.tunnelSender == 0 { return .dropped(.tunnelSource) }

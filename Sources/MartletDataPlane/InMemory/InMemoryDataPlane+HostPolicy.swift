@@ -1,8 +1,8 @@
 import CBPF
 import MartletModel
-import Netlink
 import MartletNetworking
 import MartletPolicy
+import Netlink
 
 /// Policies of the host, as in `CBPF/datapath/host_policy.h`, `host_endpoint.h` and `untracked.h`.
 extension InMemoryDataPlane {

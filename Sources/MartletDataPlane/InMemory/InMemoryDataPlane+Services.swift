@@ -1,8 +1,8 @@
 import CBPF
 import MartletModel
-import Netlink
 import MartletNetworking
 import MartletServices
+import Netlink
 
 /// From a frontend to one of its backends, as in `CBPF/datapath/service.h` and `affinity.h`.
 extension InMemoryDataPlane {

@@ -1,9 +1,9 @@
 import BPF
 import CBPF
 import MartletModel
-import Netlink
 import MartletNetworking
 import MartletServices
+import Netlink
 
 /// A data plane that programs nothing and answers what would happen to a packet.
 ///

@@ -1,7 +1,7 @@
 import CBPF
-import Netlink
 import MartletNetworking
 import MartletServices
+import Netlink
 
 /// One direction of a flow, as `struct flow` of the datapath: all that a packet of this direction needs.
 struct ModelledFlow {

@@ -1,8 +1,8 @@
 import BPF
 import CBPF
 import MartletModel
-import Netlink
 import MartletPolicy
+import Netlink
 import TableSupport
 
 /// A policy as this node enforces it.

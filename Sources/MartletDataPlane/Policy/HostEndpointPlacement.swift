@@ -1,6 +1,6 @@
 import MartletModel
-import Netlink
 import MartletNetworking
+import Netlink
 
 /// An interface of the node, as far as host endpoints can tell it.
 struct HostInterface {

@@ -1,9 +1,9 @@
 import BPF
 import CBPF
 import MartletModel
-import Netlink
 import MartletNetworking
 import MartletPolicy
+import Netlink
 
 /// The policies of one node: what judges each of its pods and interfaces, in the tables that the datapath reads.
 ///

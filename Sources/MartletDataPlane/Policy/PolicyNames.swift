@@ -1,8 +1,8 @@
 import BPF
 import CBPF
 import MartletModel
-import Netlink
 import MartletPolicy
+import Netlink
 import TableSupport
 
 /// What tools call pods, host endpoints and policy sets: maps `pod_names`, `host_endpoint_names` and `policies`.

@@ -3,9 +3,9 @@ import BPFPrograms
 import BPFTesting
 import CBPF
 import MartletModel
-import Netlink
 import MartletNetworking
 import MartletServices
+import Netlink
 import Testing
 
 @testable import MartletDataPlane

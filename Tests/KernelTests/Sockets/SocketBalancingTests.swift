@@ -1,8 +1,8 @@
 import BPF
 import BPFTesting
 import CBPF
-import MartletDataPlane
 import Glibc
+import MartletDataPlane
 import MartletNetworking
 import Testing
 
