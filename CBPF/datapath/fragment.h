@@ -1,20 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
  * Fragments. Only a datagram's first fragment has ports: map `fragments` remembers them for those that follow. What
- * comes before its first is held in map `held_fragments`, and comes in anew once the first has been seen. Both maps are
- * bounded: least recently used datagrams are forgotten.
+ * comes before its first is held in map `held_fragments`, and comes in anew once the first has been seen. A datagram is
+ * forgotten when it is complete or has taken too long. Both maps are bounded: least recently used ones go first.
  */
 #ifndef MARTLET_FRAGMENT_H
 #define MARTLET_FRAGMENT_H
 
 #include "counter.h"
+#include "flow.h"
+#include "host_business.h"
 #include "maps.h"
+#include "sender.h"
 #include "verdict.h"
 
 /* The longest fragment that can be held: a full Ethernet frame with a VLAN tag, in whole words. */
 #define HELD_FRAGMENT_SIZE 1520
 /* The most fragments of one datagram that are held: 16 make up for 23 kB that came in reverse. */
 #define HELD_FRAGMENTS_MAX 16
+/* How long a datagram may take to come in: the kernel's own patience (ipfrag_time, ip6frag_time). */
+#define FRAGMENT_TIMEOUT SECONDS(30)
 
 struct held_fragment_key {
 	struct fragment_key datagram;
@@ -23,7 +28,9 @@ struct held_fragment_key {
 };
 
 struct held_fragment {
+	__u64 begun; /* as in the entry of its datagram: an earlier one's is none of this one */
 	__u32 length;
+	__u32 reserved;
 	__u8 bytes[HELD_FRAGMENT_SIZE];
 };
 
@@ -42,14 +49,61 @@ struct {
 	__type(value, struct held_fragment);
 } fragment_scratch SEC(".maps");
 
-static __always_inline struct fragment_key fragment_key(const struct packet *packet)
+static __always_inline struct fragment_key fragment_key(const struct __sk_buff *skb, const struct packet *packet,
+							enum hook hook)
 {
 	return (struct fragment_key){
 		.source = packet->tuple.source,
 		.destination = packet->tuple.destination,
 		.identification = packet->identification,
+		.ifindex = skb->ifindex,
 		.protocol = packet->tuple.protocol,
+		.egress = from_stack(hook),
 	};
+}
+
+/* What is known of a datagram. One that has taken too long is forgotten: its identification may be another's by now. */
+static __always_inline struct fragmented_datagram *find_datagram(const struct fragment_key *key)
+{
+	struct fragmented_datagram *found = bpf_map_lookup_elem(&fragments, key);
+
+	if (!found || nanoseconds_since(found->begun) <= FRAGMENT_TIMEOUT)
+		return found;
+	bpf_map_delete_elem(&fragments, key);
+	return NULL;
+}
+
+/* Bytes of the datagram that the fragment has. */
+static __always_inline __u32 fragment_length(const struct packet *packet)
+{
+	return packet->l3_length - (packet->l4 - packet->l3);
+}
+
+/* Where a later fragment is in its datagram, as in an IPv6 fragment header: upper 13 bits; lowest bit: more follow. */
+static __always_inline __u16 fragment_place(struct __sk_buff *skb, const struct packet *packet)
+{
+	__u32 offset = packet->family == 4 ? packet->l3 + offsetof(struct iphdr, frag_off) : packet->l4 - 6;
+	__be16 field = 0;
+	__u16 place;
+
+	bpf_skb_load_bytes(skb, offset, &field, sizeof(field));
+	place = bpf_ntohs(field);
+	return packet->family == 4 ? place << 3 | (place >> 13 & 1) : place;
+}
+
+/*
+ * Counts a later fragment in; whether that completes the datagram. One of which a fragment has come twice, or whose
+ * fragments overlap, is not found complete, and forgotten later.
+ */
+static __always_inline bool is_completed(struct __sk_buff *skb, const struct packet *packet,
+					 struct fragmented_datagram *datagram)
+{
+	__u32 length = fragment_length(packet);
+	__u16 place = fragment_place(skb, packet);
+
+	if (!(place & 1))
+		datagram->length = (place & ~7) + length;
+	return __sync_fetch_and_add(&datagram->received, length) + length == datagram->length;
 }
 
 static __always_inline struct held_fragment *copy_fragment(struct __sk_buff *skb)
@@ -73,20 +127,21 @@ static __always_inline int paste_fragment(struct __sk_buff *skb, const struct he
 }
 
 /* Holds a fragment whose first has not been seen. The packet itself ends here. */
-__noinline int hold_fragment(struct __sk_buff *skb, const struct packet *packet)
+__noinline int hold_fragment(struct __sk_buff *skb, const struct packet *packet, __u32 hook)
 {
+	struct fragmented_datagram unseen = {.begun = ticks()}, *datagram;
 	struct held_fragment_key key = {};
-	struct fragment_ports unseen = {}, *datagram;
 	struct held_fragment *copy;
 
 	if (!packet)
 		return drop(skb, COUNTER_DROP_FRAGMENT);
-	key.datagram = fragment_key(packet);
+	key.datagram = fragment_key(skb, packet, hook);
 	bpf_map_update_elem(&fragments, &key.datagram, &unseen, BPF_NOEXIST);
 	datagram = bpf_map_lookup_elem(&fragments, &key.datagram);
 	copy = copy_fragment(skb);
 	if (!datagram || !copy || datagram->held >= HELD_FRAGMENTS_MAX)
 		return drop(skb, COUNTER_DROP_FRAGMENT);
+	copy->begun = datagram->begun;
 	key.number = __sync_fetch_and_add(&datagram->held, 1);
 	if (bpf_map_update_elem(&held_fragments, &key, copy, BPF_ANY))
 		return drop(skb, COUNTER_DROP_FRAGMENT);
@@ -95,17 +150,22 @@ __noinline int hold_fragment(struct __sk_buff *skb, const struct packet *packet)
 }
 
 /* Sends one held fragment into the hook again, by way of the first one's buffer. */
-static __always_inline void release_fragment(struct __sk_buff *skb, const struct held_fragment_key *key, __u64 flags)
+static __always_inline void release_fragment(struct __sk_buff *skb, const struct held_fragment_key *key, __u64 begun,
+					     __u64 flags)
 {
 	struct held_fragment *held = bpf_map_lookup_elem(&held_fragments, key);
 
-	if (held && !paste_fragment(skb, held))
+	if (held && held->begun == begun && !paste_fragment(skb, held))
 		bpf_clone_redirect(skb, skb->ifindex, flags);
 	bpf_map_delete_elem(&held_fragments, key);
 }
 
-/* Sends all that waited for this first fragment; they arrive after it. -1: its buffer could not be restored. */
-__noinline int release_fragments(struct __sk_buff *skb, const struct packet *packet, __u32 count, __u32 hook)
+/*
+ * Sends all that waited for this first fragment, in a datagram begun then; they arrive after it. -1: its buffer could
+ * not be restored.
+ */
+__noinline int release_fragments(struct __sk_buff *skb, const struct packet *packet, __u32 count, __u64 begun,
+				 __u32 hook)
 {
 	struct held_fragment_key key = {};
 	struct held_fragment *first;
@@ -116,58 +176,72 @@ __noinline int release_fragments(struct __sk_buff *skb, const struct packet *pac
 	first = copy_fragment(skb);
 	if (!first)
 		return -1;
-	key.datagram = fragment_key(packet);
+	key.datagram = fragment_key(skb, packet, hook);
 	for (i = 0; i < HELD_FRAGMENTS_MAX && i < count; i++) {
 		key.number = i;
-		release_fragment(skb, &key, from_stack(hook) ? 0 : BPF_F_INGRESS);
+		release_fragment(skb, &key, begun, from_stack(hook) ? 0 : BPF_F_INGRESS);
 	}
 	return paste_fragment(skb, first);
 }
 
-/* Remembers the ports of a first fragment; returns how many fragments have been waiting for it. */
-__noinline __u32 remember_fragment(const struct packet *packet)
+/*
+ * Remembers the ports of a first fragment, and lets those go that have been waiting for it. An entry that others wait
+ * in is kept; one that has a first fragment already is an earlier datagram's.
+ */
+static __always_inline int pass_first_fragment(struct __sk_buff *skb, const struct packet *packet,
+					       const struct fragment_key *key, enum hook hook)
 {
-	struct fragment_ports ports = {.seen = 1}, *before;
-	struct fragment_key key;
-	__u32 waiting;
+	struct fragmented_datagram *before = find_datagram(key);
+	struct fragmented_datagram first = {
+		.begun = ticks(),
+		.source_port = packet->tuple.source_port,
+		.destination_port = packet->tuple.destination_port,
+		.seen = 1,
+		.received = fragment_length(packet),
+	};
+	__u32 waiting = 0;
 
-	if (!packet)
-		return 0;
-	key = fragment_key(packet);
-	ports.source_port = packet->tuple.source_port;
-	ports.destination_port = packet->tuple.destination_port;
-	before = bpf_map_lookup_elem(&fragments, &key);
-	waiting = before ? before->held : 0;
-	bpf_map_update_elem(&fragments, &key, &ports, BPF_ANY);
-	return waiting;
+	if (before && !before->seen) {
+		first.begun = before->begun;
+		waiting = before->held;
+	}
+	bpf_map_update_elem(&fragments, key, &first, BPF_ANY);
+	if (waiting && release_fragments(skb, packet, waiting, first.begun, hook))
+		return drop(skb, COUNTER_DROP_FRAGMENT);
+	return VERDICT_PROCEED;
 }
 
 /* Gives a later fragment the ports of its first; -1 if that has not been seen. */
-static __always_inline int recall_fragment(struct packet *packet)
+static __always_inline int recall_fragment(struct __sk_buff *skb, struct packet *packet, const struct fragment_key *key)
 {
-	struct fragment_key key = fragment_key(packet);
-	struct fragment_ports *ports = bpf_map_lookup_elem(&fragments, &key);
+	struct fragmented_datagram *datagram = find_datagram(key);
 
-	if (!ports || !ports->seen)
+	if (!datagram || !datagram->seen)
 		return -1;
-	packet->tuple.source_port = ports->source_port;
-	packet->tuple.destination_port = ports->destination_port;
+	packet->tuple.source_port = datagram->source_port;
+	packet->tuple.destination_port = datagram->destination_port;
+	if (is_completed(skb, packet, datagram))
+		bpf_map_delete_elem(&fragments, key);
 	return 0;
 }
 
-/* Finds the ports of a fragment: VERDICT_PROCEED with them, or what becomes of it for now. */
-static __always_inline int pass_fragment(struct __sk_buff *skb, struct packet *packet, __u32 hook)
+/*
+ * Finds the ports of a fragment: VERDICT_PROCEED with them, or what becomes of it for now. Of what a pod sends from an
+ * address that it may not use nothing is kept; on its own link it has some that nobody has told us.
+ */
+__noinline int pass_fragment(struct __sk_buff *skb, struct packet *packet, __u32 hook)
 {
-	__u32 waiting;
+	struct fragment_key key;
 
-	if (packet->fragment == FRAGMENT_FIRST) {
-		waiting = remember_fragment(packet);
-		if (waiting && release_fragments(skb, packet, waiting, hook))
-			return drop(skb, COUNTER_DROP_FRAGMENT);
-	} else if (packet->fragment == FRAGMENT_LATER && recall_fragment(packet)) {
-		return hold_fragment(skb, packet);
-	}
-	return VERDICT_PROCEED;
+	if (!packet)
+		return drop(skb, COUNTER_DROP_FRAGMENT);
+	if (hook == HOOK_FROM_POD && !is_link_scoped(packet->tuple.destination, packet->family, hook) &&
+	    !source_valid(skb, packet, find_address(&packet->tuple.source), hook))
+		return drop(skb, COUNTER_DROP_SOURCE_ADDRESS);
+	key = fragment_key(skb, packet, hook);
+	if (packet->fragment == FRAGMENT_FIRST)
+		return pass_first_fragment(skb, packet, &key, hook);
+	return recall_fragment(skb, packet, &key) ? hold_fragment(skb, packet, hook) : VERDICT_PROCEED;
 }
 
 #endif

@@ -143,9 +143,11 @@ __noinline int slow_path(struct __sk_buff *skb, struct packet *packet, __u32 hoo
 		return drop(skb, COUNTER_DROP_MALFORMED);
 	if (hook == HOOK_FROM_POD)
 		remember_namespace(skb);
-	result = pass_fragment(skb, packet, hook);
-	if (result != VERDICT_PROCEED)
-		return result;
+	if (packet->fragment != FRAGMENT_NONE) {
+		result = pass_fragment(skb, packet, hook);
+		if (result != VERDICT_PROCEED)
+			return result;
+	}
 	if (hook == HOOK_FROM_NET && is_tunnel_arrival(&packet->tuple))
 		return to_stack(skb);
 	is_error = packet_is_icmp_error(packet);

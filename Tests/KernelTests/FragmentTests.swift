@@ -1,5 +1,7 @@
 import BPF
 import BPFTesting
+import CBPF
+import MartletDataPlane
 import MartletNetworking
 import Testing
 
@@ -28,6 +30,15 @@ import Testing
       #expect(outcome.verdict == .redirect, "fragment \(index)")
       #expect(PacketDifference(expected: arriving[index], actual: outcome.packet) == nil, "fragment \(index)")
     }
+  }
+
+  /// A datagram of two pieces from a host outside to pod 2.
+  private func pieces(
+    from sourcePort: UInt16 = 40_000, to port: UInt16 = 8080, _ family: AddressFamily, timeToLive: UInt8 = 64
+  ) -> [[UInt8]] {
+    PacketBuilder().ethernet()
+      .ip(from: Party.remote.address(family), to: Party.pod2.address(family), timeToLive: timeToLive)
+      .udp(from: sourcePort, to: port).payload(count: 150).fragments(ofAtMost: 104, identification: 77)
   }
 
   @Test(arguments: AddressFamily.allCases) func everyPieceIsTranslatedAlike(family: AddressFamily) throws {
@@ -76,6 +87,81 @@ import Testing
     #expect(try datagram.fixture.counts()["fragments_held"] == 1)
   }
 
+  /// A pod knows addresses and identifications of others' datagrams, perhaps, and would have its pieces among theirs.
+  @Test(arguments: AddressFamily.allCases) func `Of a forged piece nothing is kept`(family: AddressFamily) throws {
+    let fixture = try DatapathFixture()
+    let (forged, sent, arriving) = (pieces(from: 1, to: 2, family), pieces(family), pieces(family, timeToLive: 63))
+    try fixture.send(forged[1], at: .fromPod(.pod1)).expect(.drop)
+    #expect(try fixture.fragmentedDatagrams().isEmpty)
+    #expect(try fixture.send(sent[0], at: .fromNet).verdict == .redirect)
+    try fixture.send(forged[0], at: .fromPod(.pod1)).expect(.drop)
+    let outcome = try fixture.send(sent[1], at: .fromNet)
+    #expect(outcome.verdict == .redirect)
+    #expect(PacketDifference(expected: arriving[1], actual: outcome.packet) == nil)
+    #expect(
+      try fixture.counts() == ["from_pod": 2, "from_net": 2, "flows_created": 1, "drop_source_address": 2])
+  }
+
+  /// A pod may have pieces of multicast from addresses that nobody has told the node: they are its own link's.
+  @Test func piecesOnThePodsOwnLink() throws {
+    let fixture = try DatapathFixture()
+    let own = IPPrefix(Party.pod1.address(.ipv6), length: 128)
+    try fixture.policy.allow(.pod1, at: fixture.interface(at: .fromPod(.pod1)), from: own)
+    let pieces = PacketBuilder().ethernet()
+      .ip(from: IPAddress(high: 0xfe80_0000_0000_0000, low: 5), to: IPAddress(high: 0xff02_0000_0000_0000, low: 0xfb))
+      .udp(from: 5353, to: 5353).payload(count: 150).fragments(ofAtMost: 104)
+    for piece in pieces { try fixture.send(piece, at: .fromPod(.pod1)).expect(.pass) }
+  }
+
+  @Test(arguments: AddressFamily.allCases)
+  func `What comes by another interface is of another datagram`(family: AddressFamily) throws {
+    let fixture = try DatapathFixture()
+    // Pod 1 may send from that address as well.
+    let address = Party.remote.address(family)
+    try fixture.policy.allow(
+      .pod1, at: fixture.interface(at: .fromPod(.pod1)), from: IPPrefix(address, length: family == .ipv4 ? 32 : 128))
+    let sent = pieces(family)
+    #expect(try fixture.send(sent[0], at: .fromNet).verdict == .redirect)
+    try fixture.send(sent[1], at: .fromPod(.pod1)).expect(.drop)
+    #expect(try fixture.counts()["fragments_held"] == 1)
+    // Nor does the one that waits there go on with this one.
+    #expect(try fixture.send(sent[0], at: .fromNet).verdict == .redirect)
+    #expect(try fixture.fragmentedDatagrams().map(\.held).sorted() == [0, 1])
+    #expect(try fixture.send(sent[1], at: .fromNet).verdict == .redirect)
+  }
+
+  /// After 30 seconds the identification may be another datagram's, as the kernel has it.
+  @Test(arguments: AddressFamily.allCases) func whatHasTakenTooLongIsForgotten(family: AddressFamily) throws {
+    let fixture = try DatapathFixture()
+    let sent = pieces(family)
+    #expect(try fixture.send(sent[0], at: .fromNet).verdict == .redirect)
+    try fixture.ageFragments(by: .seconds(29))
+    #expect(try fixture.send(sent[1], at: .fromNet).verdict == .redirect)
+    #expect(try fixture.send(sent[0], at: .fromNet).verdict == .redirect)
+    try fixture.ageFragments(by: .seconds(31))
+    try fixture.send(sent[1], at: .fromNet).expect(.drop)
+    #expect(try fixture.fragmentedDatagrams().map(\.held) == [1])
+    try fixture.ageFragments(by: .seconds(31))
+    try fixture.send(sent[1], at: .fromNet).expect(.drop)
+    #expect(try fixture.fragmentedDatagrams().map(\.held) == [1], "the one from before does not count")
+    try fixture.ageFragments(by: .seconds(31))
+    #expect(try fixture.send(sent[0], at: .fromNet).verdict == .redirect)
+    #expect(try fixture.fragmentedDatagrams().map(\.held) == [0])
+    #expect(try fixture.counts()["fragments_held"] == 2)
+  }
+
+  /// The next datagram of that identification may come in another order, and have other ports.
+  @Test(arguments: AddressFamily.allCases) func whatIsCompleteIsForgotten(family: AddressFamily) throws {
+    let datagram = try Datagram(family)
+    for order in [[0, 1, 2], [0, 2, 1]] {
+      for index in order { datagram.expectArrival(index, try datagram.send(index)) }
+      #expect(try datagram.fixture.fragmentedDatagrams().isEmpty)
+      #expect(try datagram.send(1).verdict == .drop)
+      #expect(try datagram.fixture.fragmentedDatagrams().map(\.held) == [1])
+    }
+    #expect(try datagram.fixture.counts()["fragments_held"] == 2)
+  }
+
   /// "Fragments" that are whole datagrams (RFC 6946) need nobody to remember them.
   @Test func atomicFragment() throws {
     let fixture = try DatapathFixture()
@@ -85,5 +171,25 @@ import Testing
       .udp(from: 40_000, to: 80).payload(count: 20)
     #expect(try fixture.send(packet, at: .fromPod(.pod1)).verdict == .redirect)
     #expect(try fixture.half(.udp, EndAddress(client, 40_000), EndAddress(pod, 80)) != nil)
+  }
+}
+
+extension DatapathFixture {
+  /// What is remembered of datagrams that are not complete yet.
+  fileprivate func fragmentedDatagrams() throws -> [fragmented_datagram] {
+    var found: [fragmented_datagram] = []
+    try datapath.fragments.forEach { _, datagram throws(BPFError) in found.append(datagram) }
+    return found
+  }
+
+  /// Makes them all older.
+  fileprivate func ageFragments(by age: Duration) throws {
+    let ticks = UInt64(age / .nanoseconds(1)) / (try KernelTick.shared().nanoseconds)
+    var aged: [(fragment_key, fragmented_datagram)] = []
+    try datapath.fragments.forEach { key, datagram throws(BPFError) in aged.append((key, datagram)) }
+    for (key, var datagram) in aged {
+      datagram.begun -= ticks
+      try datapath.fragments.set(key, datagram)
+    }
   }
 }

@@ -109,20 +109,29 @@ struct flow_expiry {
 	__u32 reserved;
 };
 
-/* Map `fragments`: least-recently-used hash. One datagram that arrives in pieces. */
+/*
+ * Map `fragments`: least-recently-used hash. One datagram that arrives in pieces, at one place: what comes from
+ * elsewhere is none of it, whatever it says.
+ */
 struct fragment_key {
 	struct ip_address source;
 	struct ip_address destination;
 	__u32 identification; /* as on the wire */
+	__u32 ifindex;	      /* of the interface that it passes */
 	__u8 protocol;
-	__u8 reserved[3];
+	__u8 egress; /* 1: the host's stack sends it there */
+	__u8 reserved[6];
 };
 
-struct fragment_ports {
+struct fragmented_datagram {
+	__u64 begun; /* when the first to come of its fragments came, in ticks */
 	__be16 source_port;
 	__be16 destination_port;
-	__u32 seen; /* 1: the first fragment has been, and the ports are its */
-	__u32 held; /* fragments that wait for it */
+	__u32 seen;	/* 1: the first fragment has been, and the ports are its */
+	__u32 held;	/* fragments that wait for it */
+	__u32 received; /* bytes behind the IP headers that have passed, of the first fragment and after it */
+	__u32 length;	/* likewise of the whole datagram; 0: the last fragment has not been */
+	__u32 reserved;
 };
 
 #endif

@@ -33,7 +33,7 @@ final class LoadedDatapath: Sendable {
   let prefixes: LPMTrieMap<ip_prefix, prefix_entry>
   let nodes: ArrayMap<CBPF.node>
   let endpoints: ArrayMap<endpoint>
-  let fragments: LRUHashMap<fragment_key, fragment_ports>
+  let fragments: LRUHashMap<fragment_key, fragmented_datagram>
   let settings: ArrayMap<settings>
   let counters: PerCPUArrayMap<counter_value>
   let policy: PolicyTables
