@@ -126,7 +126,10 @@ static __always_inline int paste_fragment(struct __sk_buff *skb, const struct he
 	return bpf_skb_store_bytes(skb, 0, copy->bytes, length, BPF_F_RECOMPUTE_CSUM);
 }
 
-/* Holds a fragment whose first has not been seen. The packet itself ends here. */
+/*
+ * Holds a fragment whose first has not been seen; the packet itself ends here. VERDICT_PROCEED: its first one has come
+ * meanwhile, on another processor, and it need not wait. Who of both takes it out of the map lets it go.
+ */
 __noinline int hold_fragment(struct __sk_buff *skb, const struct packet *packet, __u32 hook)
 {
 	struct fragmented_datagram unseen = {.begun = ticks()}, *datagram;
@@ -145,6 +148,9 @@ __noinline int hold_fragment(struct __sk_buff *skb, const struct packet *packet,
 	key.number = __sync_fetch_and_add(&datagram->held, 1);
 	if (bpf_map_update_elem(&held_fragments, &key, copy, BPF_ANY))
 		return drop(skb, COUNTER_DROP_FRAGMENT);
+	datagram = bpf_map_lookup_elem(&fragments, &key.datagram);
+	if (datagram && datagram->seen && !bpf_map_delete_elem(&held_fragments, &key))
+		return VERDICT_PROCEED;
 	count(skb, COUNTER_FRAGMENTS_HELD);
 	return TC_ACT_SHOT;
 }
@@ -155,9 +161,10 @@ static __always_inline void release_fragment(struct __sk_buff *skb, const struct
 {
 	struct held_fragment *held = bpf_map_lookup_elem(&held_fragments, key);
 
-	if (held && held->begun == begun && !paste_fragment(skb, held))
+	bool pasted = held && held->begun == begun && !paste_fragment(skb, held);
+
+	if (!bpf_map_delete_elem(&held_fragments, key) && pasted)
 		bpf_clone_redirect(skb, skb->ifindex, flags);
-	bpf_map_delete_elem(&held_fragments, key);
 }
 
 /*
@@ -186,7 +193,8 @@ __noinline int release_fragments(struct __sk_buff *skb, const struct packet *pac
 
 /*
  * Remembers the ports of a first fragment, and lets those go that have been waiting for it. An entry that others wait
- * in is kept; one that has a first fragment already is an earlier datagram's.
+ * in is kept; one that has a first fragment already is an earlier datagram's. Who holds a fragment meanwhile counts it
+ * and then looks whether its first has been seen, and here it is the other way round: one of both finds the other.
  */
 static __always_inline int pass_first_fragment(struct __sk_buff *skb, const struct packet *packet,
 					       const struct fragment_key *key, enum hook hook)
@@ -199,14 +207,24 @@ static __always_inline int pass_first_fragment(struct __sk_buff *skb, const stru
 		.seen = 1,
 		.received = fragment_length(packet),
 	};
-	__u32 waiting = 0;
+	__u32 waiting;
 
-	if (before && !before->seen) {
-		first.begun = before->begun;
-		waiting = before->held;
+	if (!before && bpf_map_update_elem(&fragments, key, &first, BPF_NOEXIST))
+		before = find_datagram(key);
+	if (!before)
+		return VERDICT_PROCEED;
+	if (before->seen) {
+		bpf_map_update_elem(&fragments, key, &first, BPF_ANY);
+		return VERDICT_PROCEED;
 	}
-	bpf_map_update_elem(&fragments, key, &first, BPF_ANY);
-	if (waiting && release_fragments(skb, packet, waiting, first.begun, hook))
+	before->source_port = first.source_port;
+	before->destination_port = first.destination_port;
+	before->received = first.received;
+	/* Fully ordered, as an exchange is. */
+	if (__sync_lock_test_and_set(&before->seen, 1))
+		return VERDICT_PROCEED;
+	waiting = before->held;
+	if (waiting && release_fragments(skb, packet, waiting, before->begun, hook))
 		return drop(skb, COUNTER_DROP_FRAGMENT);
 	return VERDICT_PROCEED;
 }
@@ -232,6 +250,7 @@ static __always_inline int recall_fragment(struct __sk_buff *skb, struct packet 
 __noinline int pass_fragment(struct __sk_buff *skb, struct packet *packet, __u32 hook)
 {
 	struct fragment_key key;
+	int result;
 
 	if (!packet)
 		return drop(skb, COUNTER_DROP_FRAGMENT);
@@ -241,7 +260,12 @@ __noinline int pass_fragment(struct __sk_buff *skb, struct packet *packet, __u32
 	key = fragment_key(skb, packet, hook);
 	if (packet->fragment == FRAGMENT_FIRST)
 		return pass_first_fragment(skb, packet, &key, hook);
-	return recall_fragment(skb, packet, &key) ? hold_fragment(skb, packet, hook) : VERDICT_PROCEED;
+	if (!recall_fragment(skb, packet, &key))
+		return VERDICT_PROCEED;
+	result = hold_fragment(skb, packet, hook);
+	if (result == VERDICT_PROCEED && recall_fragment(skb, packet, &key))
+		return drop(skb, COUNTER_DROP_FRAGMENT);
+	return result;
 }
 
 #endif

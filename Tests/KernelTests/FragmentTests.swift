@@ -1,8 +1,10 @@
 import BPF
 import BPFTesting
 import CBPF
+import Dispatch
 import MartletDataPlane
 import MartletNetworking
+import Synchronization
 import Testing
 
 /// Datagrams that arrive in pieces.
@@ -150,6 +152,32 @@ import Testing
     #expect(try fixture.counts()["fragments_held"] == 2)
   }
 
+  /// First and second piece at once on two processors: whoever of them is earlier, the second is not left waiting.
+  @Test func piecesOnTwoProcessors() throws {
+    let rounds = 500
+    let fixture = try DatapathFixture(DatapathFixture.Options())
+    let held = try fixture.datapath.programs.mapDescriptor(named: "held_fragments")
+    let arrived = Atomic<Int>(0)
+    DispatchQueue.concurrentPerform(iterations: 2) { which in
+      let packets = (0..<rounds).map {
+        PacketBuilder().ethernet().ip(from: Party.remote.address(.ipv4), to: Party.pod2.address(.ipv4))
+          .udp(from: 40_000, to: 53).payload(count: 150).fragments(ofAtMost: 104, identification: UInt32($0 + 1))[which]
+      }
+      let context = SocketBufferContext(mark: 0, ingressInterface: 0, interface: fixture.interface(at: .fromNet).index)
+      try? fixture.node.run {
+        let program = try fixture.program(at: .fromNet)
+        for round in 0..<rounds {
+          arrived.add(1, ordering: .sequentiallyConsistent)
+          while arrived.load(ordering: .sequentiallyConsistent) < 2 * (round + 1) {}
+          _ = try program.testRun(packets[round], context: context)
+        }
+      }
+    }
+    var waiting = 0
+    try LRUHashMap<HeldKey, HeldFragment>(held).forEach { _, _ throws(BPFError) in waiting += 1 }
+    #expect(waiting == 0)
+  }
+
   /// The next datagram of that identification may come in another order, and have other ports.
   @Test(arguments: AddressFamily.allCases) func whatIsCompleteIsForgotten(family: AddressFamily) throws {
     let datagram = try Datagram(family)
@@ -172,6 +200,20 @@ import Testing
     #expect(try fixture.send(packet, at: .fromPod(.pod1)).verdict == .redirect)
     #expect(try fixture.half(.udp, EndAddress(client, 40_000), EndAddress(pod, 80)) != nil)
   }
+}
+
+/// As `struct held_fragment_key` and `struct held_fragment` of the datapath, which nobody else looks at.
+private struct HeldKey {
+  var datagram = fragment_key()
+  var number: UInt32 = 0
+  var reserved: UInt32 = 0
+}
+
+private struct HeldFragment {
+  var begun: UInt64 = 0
+  var length: UInt32 = 0
+  var reserved: UInt32 = 0
+  var bytes = InlineArray<1520, UInt8>(repeating: 0)
 }
 
 extension DatapathFixture {
