@@ -226,7 +226,7 @@ __noinline int reply_with_icmp(struct __sk_buff *skb, const struct packet *packe
 	return send_back(skb, hook);
 }
 
-/* Nobody serves this: the client is to know at once. */
+/* Nobody serves this: the client is to know at once. Of fragments the first alone is answered (RFC 1122 3.2.2). */
 static __always_inline int refuse(struct __sk_buff *skb, const struct packet *packet, enum hook hook)
 {
 	struct icmp_error error = {
@@ -237,6 +237,8 @@ static __always_inline int refuse(struct __sk_buff *skb, const struct packet *pa
 		.code6 = ICMPV6_PORT_UNREACH,
 	};
 
+	if (packet->fragment == FRAGMENT_LATER)
+		return drop(skb, COUNTER_DROP_REFUSED_FRAGMENT);
 	count(skb, COUNTER_REFUSED);
 	if (packet->tuple.protocol == IPPROTO_TCP)
 		return reply_with_reset(skb, packet, hook);

@@ -178,6 +178,22 @@ import Testing
     #expect(waiting == 0)
   }
 
+  /// Nobody answers a later piece (RFC 1122 3.2.2): it has no ports by which the sender would know what is meant.
+  @Test(arguments: AddressFamily.allCases, [true, false])
+  func refusedInPieces(family: AddressFamily, byTCP: Bool) throws {
+    let fixture = try DatapathFixture()
+    try fixture.serve(at: .service, 80, byTCP ? .tcp : .udp, family, by: [])
+    let network = PacketBuilder().ethernet().ip(from: Party.pod1.address(family), to: Party.service.address(family))
+    let transport = byTCP ? network.tcp(from: 40_000, to: 80, flags: .syn) : network.udp(from: 40_000, to: 80)
+    let pieces = transport.payload(count: 250).fragments(ofAtMost: 104)
+    try fixture.send(pieces[0], at: .fromPod(.pod1)).expect(.redirect)
+    for piece in pieces.dropFirst() { try fixture.send(piece, at: .fromPod(.pod1)).expect(.drop) }
+    #expect(
+      try fixture.counts() == [
+        "from_pod": UInt64(pieces.count), "refused": 1, "drop_refused_fragment": UInt64(pieces.count - 1),
+      ])
+  }
+
   /// The next datagram of that identification may come in another order, and have other ports.
   @Test(arguments: AddressFamily.allCases) func whatIsCompleteIsForgotten(family: AddressFamily) throws {
     let datagram = try Datagram(family)

@@ -48,7 +48,8 @@
 	COUNTER(DROP_WORKLOAD_TO_HOST, "from a pod to its own node, which takes nothing from pods")                    \
 	COUNTER(DROP_HOST_POLICY, "the policy of the host denies it")                                                  \
 	COUNTER(DROP_BLOCKED, "from a blocked sender")                                                                 \
-	COUNTER(DROP_WORKLOAD_TUNNEL, "a tunnel's packet that a pod has made")
+	COUNTER(DROP_WORKLOAD_TUNNEL, "a tunnel's packet that a pod has made")                                         \
+	COUNTER(DROP_REFUSED_FRAGMENT, "a later fragment of what was refused: only its first is answered")
 
 #define MARTLET_COUNTER_NUMBER(name, meaning) COUNTER_##name,
 enum counter { MARTLET_COUNTERS(MARTLET_COUNTER_NUMBER) COUNTER_COUNT };
