@@ -55,14 +55,6 @@ import Testing
     #expect(reply.forwarded?.sourcePort == 80)
   }
 
-  /// Nobody but a host with policies is judged, and it never for what it says to itself.
-  @Test(arguments: AddressFamily.allCases) func hostMayTalkToItself(family: AddressFamily) throws {
-    let endpoint = HostEndpoint(name: "every", node: Scene.configuration.nodeName, interface: "*")
-    let dataPlane = try dataPlane([.hostEndpoint(endpoint)])
-    #expect(try dataPlane.fate(of: tcp(.here, .here, family), from: .host).verdict == .stack)
-    #expect(try dataPlane.fate(of: tcp(.here, .world, family), from: .host).verdict == .dropped(.hostPolicy))
-  }
-
   @Test(arguments: AddressFamily.allCases) func podReachesItselfUnderAnotherName(family: AddressFamily) throws {
     let dataPlane = try dataPlane(web([.a]))
     let fate = try dataPlane.fate(of: tcp(.a, .clusterIP, family), from: .pod(Scene.a))

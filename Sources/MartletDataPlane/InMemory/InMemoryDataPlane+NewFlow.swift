@@ -14,9 +14,7 @@ extension InMemoryDataPlane {
     if tables.isAbsentPod(arrival.tuple.destination) { return PacketFate(.dropped(.noEndpoint)) }
     if arrival.isFromPod && isWorkloadTunnel(arrival.tuple) { return PacketFate(.dropped(.workloadTunnel)) }
     let isByStack = isOfLink || isHostBusiness(arrival)
-    if isByStack && (policy.hostEndpoint(at: ModelledFlow.networkInterface) == nil || isWithinHost(arrival)) {
-      return PacketFate(.stack)
-    }
+    if isByStack && policy.hostEndpoint(at: ModelledFlow.networkInterface) == nil { return PacketFate(.stack) }
     var flow = ModelledFlow(
       translated: arrival.tuple, isFromHost: arrival.origin == .host, isByStack: isByStack, entry: arrival.entry,
       input: arrival.input, serviceGeneration: settings.service_generation, generation: generation)
@@ -48,11 +46,6 @@ extension InMemoryDataPlane {
   }
 
   /// Flows between the host and others than its pods are not the data plane's to track.
-  /// What the host says to itself passes the loopback interface alone, at which it has no policies.
-  private func isWithinHost(_ arrival: Arrival) -> Bool {
-    arrival.origin == .host && tables.kind(arrival.tuple.destination) == ADDRESS_THIS_NODE
-  }
-
   private func isHostBusiness(_ arrival: Arrival) -> Bool {
     if arrival.isFromPod || arrival.isThroughTunnel || tables.frontend(arrival.tuple) != nil { return false }
     if tables.kind(arrival.tuple.source) == ADDRESS_LOCAL_POD { return false }
