@@ -40,11 +40,13 @@ static __always_inline bool source_admitted(const struct frontend *frontend, con
 		.length = 32 + 128,
 		.service = bpf_htonl(frontend->service),
 	};
+	__u32 *family;
 
 	if (!(frontend->flags & FRONTEND_SOURCE_RANGES))
 		return true;
 	__builtin_memcpy(key.address, &tuple->source, sizeof(key.address));
-	return bpf_map_lookup_elem(&source_ranges, &key);
+	family = bpf_map_lookup_elem(&source_ranges, &key);
+	return family && *family == (is_v4(tuple->destination) ? 4 : 6);
 }
 
 /* Whom a backend is chosen for; decides which of the frontend's slices it comes from. */

@@ -55,7 +55,8 @@ static __always_inline bool is_revoked(const struct flow_tuple *asked, const str
 		return true;
 	if (!flow->service)
 		return false;
-	key.node = flow->tunnel_node;
+	/* Where the packet is translated here, it was here that the backend was chosen, however it goes there. */
+	key.node = flow->flags & FLOW_REWRITE_DESTINATION ? 0 : flow->tunnel_node;
 	key.address = key.node ? (struct ip_address){} : flow->destination;
 	key.port = key.node ? 0 : flow->destination_port;
 	return is_revoked_since(&key, flow->service_generation);

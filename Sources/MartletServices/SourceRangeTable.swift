@@ -27,7 +27,8 @@ struct SourceRangeTable {
     guard !missing.isEmpty else { return }
     ranges[service, default: Ranges()].possible.formUnion(missing)
     try map.update(
-      keys: missing.map { source_range_key(service: service, prefix: $0) }, values: missing.map { _ in 1 }, mode: .set)
+      keys: missing.map { source_range_key(service: service, prefix: $0) }, values: missing.map(\.familyNumber),
+      mode: .set)
     ranges[service]?.present.formUnion(missing)
   }
 
@@ -44,12 +45,19 @@ struct SourceRangeTable {
   /// Takes note of what the map has at take-over; returns the services.
   mutating func adopt() throws(BPFError) -> [UInt32] {
     var found: [UInt32: Ranges] = [:]
-    try map.forEach { (key: source_range_key, _: UInt32) throws(BPFError) in
+    try map.forEach { (key: source_range_key, family: UInt32) throws(BPFError) in
       guard let prefix = key.prefix else { return }
-      found[UInt32(bigEndian: key.service), default: Ranges()].present.insert(prefix)
+      if family == prefix.familyNumber {
+        found[UInt32(bigEndian: key.service), default: Ranges()].present.insert(prefix)
+      }
       found[UInt32(bigEndian: key.service), default: Ranges()].possible.insert(prefix)
     }
     ranges = found
     return Array(found.keys)
   }
+}
+
+extension IPPrefix {
+  /// What the map holds of it: one of IPv6 does not admit clients of IPv4, whose addresses it may have in it.
+  fileprivate var familyNumber: UInt32 { family == .ipv4 ? 4 : 6 }
 }

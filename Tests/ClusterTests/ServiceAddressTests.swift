@@ -193,6 +193,16 @@ import Testing
     #expect(try ask(.loadBalancer, family) == (row.isAdmitted ? served : .dropped))
   }
 
+  /// IPv4's addresses are in that range of IPv6's as the datapath writes them.
+  @Test(arguments: AddressFamily.allCases) func rangeOfAllOfOneFamilyAdmitsNobodyOfTheOther(_ family: AddressFamily)
+    throws
+  {
+    for (range, admitted) in [("0.0.0.0/0", AddressFamily.ipv4), ("::/0", .ipv6)] {
+      try cluster.apply(services: [ranges([range, "198.18.0.0/15"])], slices: [endpoints])
+      #expect(try ask(.loadBalancer, family) == (family == admitted ? served : .dropped), "\(range)")
+    }
+  }
+
   @Test(arguments: Access.all) func sourceRangesGuardTheLoadBalancersAddressesOnly(_ access: Access) throws {
     let service = ranges(["198.18.0.0/15", "2001:db8:ff::/48"], external: external(.external))
     try cluster.apply(services: [service], slices: [endpoints])

@@ -62,6 +62,32 @@ import Testing
     #expect(counts["flows_created"] == nil)
   }
 
+  /// Through an overlay, where the backend is chosen here all the same.
+  @Test(arguments: AddressFamily.allCases)
+  func `UDP leaves a backend of another node for one of the same`(family: AddressFamily) throws {
+    let fixture = try DatapathFixture()
+    try fixture.openTunnel(family)
+    try fixture.configure { $0.overlay = 1 }
+    let remote = IPPrefix(Party.otherPod.address(family))
+    try fixture.datapath.prefixes.set(
+      ip_prefix(remote), prefix_entry(flags: PREFIX_POD.rawValue, node: DatapathFixture.otherNode))
+    let client = EndAddress(Party.pod1.address(family), 40_000)
+    let service = EndAddress(Party.service.address(family), 80)
+    func ask() throws -> EndAddress? {
+      try fixture.send(Conversation.udp.packet(.opening, from: client, to: service), at: .fromPod(.pod1))
+        .expect(.redirect)
+      return try fixture.half(.udp, client, service)?.destination
+    }
+    try fixture.serve(at: .service, 80, .udp, family, by: [(.otherPod, 8080)])
+    #expect(try ask()?.port == 8080)
+    #expect(
+      try fixture.datapath.unconfirmedFlows.get(flow_tuple(.udp, client, service))?.tunnel_node
+        == DatapathFixture.otherNode)
+    try fixture.serve(at: .service, 80, .udp, family, by: [(.otherPod, 8081)])
+    try fixture.revoke(.otherPod, 8080, family)
+    #expect(try ask()?.port == 8081)
+  }
+
   @Test(arguments: AddressFamily.allCases)
   func `UDP leaves a service whose frontend is gone`(family: AddressFamily) throws {
     let flow = try Flow(.udp, family)

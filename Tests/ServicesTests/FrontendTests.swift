@@ -212,8 +212,10 @@ import Testing
 
   @Test func `Ranges of the other family alone admit nobody`() throws {
     let bench = try Bench()
-    bench.apply(.set(loadBalancer { $0.sourceRanges = ["2001:db8::/32"] }), .set(endpoints))
-    #expect(try bench.ask("203.0.113.20") == ["dropped"])
+    for range in ["2001:db8::/32", "::/0", "::/64"] as [IPPrefix] {
+      bench.apply(.set(loadBalancer { $0.sourceRanges = [range] }), .set(endpoints))
+      #expect(try bench.ask("203.0.113.20") == ["dropped"], "\(range)")
+    }
   }
 
   @Test func `A node that is admitted may use the address with the address as its source`() throws {

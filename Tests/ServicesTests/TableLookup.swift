@@ -51,7 +51,7 @@ extension ServiceMaps {
     guard let frontend = try frontends.get(key.key) else { return try answerWithoutFrontend(at: key.address) }
     if frontend.has(FRONTEND_SOURCE_RANGES) {
       let range = source_range_key(service: frontend.service, prefix: IPPrefix(client.address))
-      if try sourceRanges.get(range) == nil { return .dropped }
+      if try sourceRanges.get(range) != (client.address.isIPv4 ? 4 : 6) { return .dropped }
     }
     return resolve(frontend, for: client)
   }

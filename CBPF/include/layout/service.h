@@ -61,7 +61,10 @@ struct backend {
 	__u32 node;  /* index in `nodes` of the other node that it is on; 0: this one, or not known */
 };
 
-/* Map `source_ranges`: longest-prefix match on the client's address within one service. Value: __u32, 1. */
+/*
+ * Map `source_ranges`: longest-prefix match on the client's address within one service. Value: __u32, the range's
+ * family, 4 or 6: a short IPv6 range has IPv4's addresses, as they are written here, in it, and admits none of them.
+ */
 struct source_range_key {
 	__u32 length;  /* bits that count: 32 for `service` plus those of `address` */
 	__u32 service; /* big-endian, so that a prefix covers it first */

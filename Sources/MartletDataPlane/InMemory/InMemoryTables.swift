@@ -56,7 +56,7 @@ extension InMemoryTables {
 
   func admits(_ client: IPAddress, to service: UInt32) -> Bool {
     let key = source_range_key(service: service, prefix: IPPrefix(client))
-    return found { () throws(BPFError) in try sourceRanges.get(key) } != nil
+    return found { () throws(BPFError) in try sourceRanges.get(key) } == (client.isIPv4 ? 4 : 6)
   }
 
   func endpoint(_ slot: UInt32) -> endpoint? { found { () throws(BPFError) in try endpoints.get(slot) } }
