@@ -153,7 +153,8 @@ __noinline int slow_path(struct __sk_buff *skb, struct packet *packet, __u32 hoo
 	is_error = packet_is_icmp_error(packet);
 	flow = is_error ? NULL : find_flow(&packet->tuple);
 	has_moved = flow && !comes_from(skb, flow->input_ifindex, hook);
-	if ((is_error || has_moved) && !may_send(skb, packet, hook))
+	/* Through the tunnel an error returns as its flow's packets do: from this node's own address. */
+	if ((has_moved || (is_error && hook != HOOK_FROM_TUNNEL)) && !may_send(skb, packet, hook))
 		return drop(skb, COUNTER_DROP_SOURCE_ADDRESS);
 	if (is_error)
 		return prepare_icmp_error(skb, packet, hook);
