@@ -162,7 +162,8 @@ import Testing
     try fixture.serve(
       at: .externalIP, 80, .tcp, family, by: [(.pod1, 8080)], flags: [FRONTEND_EXTERNAL, FRONTEND_SOURCE_RANGES])
     let range = IPPrefix(Party.remote.address(family), length: family == .ipv4 ? 24 : 64)
-    try fixture.datapath.sourceRanges.set(source_range_key(service: DatapathFixture.service, prefix: range), 1)
+    try fixture.datapath.sourceRanges.set(
+      source_range_key(service: DatapathFixture.service, prefix: range), family == .ipv4 ? 4 : 6)
     let service = EndAddress(Party.externalIP.address(family), 80)
     for (client, verdict) in [(Party.remote, Outcome.Verdict.redirect), (.client, .drop)] {
       let source = EndAddress(client.address(family), 40_000)

@@ -182,7 +182,7 @@ final class SocketNode {
 
   /// Admits clients of `prefix` to `service`.
   func admit(_ prefix: IPPrefix, to service: UInt32) throws {
-    try sourceRanges.set(source_range_key(service: service, prefix: prefix), 1)
+    try sourceRanges.set(source_range_key(service: service, prefix: prefix), prefix.family == .ipv4 ? 4 : 6)
   }
 
   /// Whom session affinity remembers.
