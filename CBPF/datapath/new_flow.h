@@ -115,19 +115,21 @@ static __always_inline int enter_reply(const struct draft *draft, const struct f
 static __always_inline int withdraw_reply(const struct flow_tuple *opener, const struct flow_tuple *reply)
 {
 	struct flow *existing = find_flow(opener);
+	struct flow_tuple other;
 
-	/* Or both have given it the same. */
-	if (existing && address_equal(existing->source, reply->destination) &&
-	    existing->source_port == reply->destination_port && address_equal(existing->destination, reply->source) &&
-	    existing->destination_port == reply->source_port)
-		return 0;
+	if (existing) {
+		write_partner(&other, opener, existing);
+		/* Both have given it the same. */
+		if (same_ends(&other, reply))
+			return 0;
+	}
 	bpf_map_delete_elem(&unconfirmed_flows, reply);
 	return existing ? 0 : COUNTER_DROP_CONNTRACK_FULL;
 }
 
 /*
- * Enters both halves of a flow whose opener's half is the draft's; replies go through the tunnel to `reply_tunnel`, or
- * not. 0, REPLY_TAKEN, or the counter to drop the packet under.
+ * Enters both halves of a flow whose opener's half, and whose reply's tuple, are the draft's; replies go through the
+ * tunnel to `reply_tunnel`, or not. 0, REPLY_TAKEN, or the counter to drop the packet under.
  */
 __noinline int create_flow(struct __sk_buff *skb, const struct flow_tuple *opener, __u32 opener_slot,
 			   __u32 reply_tunnel)
@@ -137,7 +139,6 @@ __noinline int create_flow(struct __sk_buff *skb, const struct flow_tuple *opene
 
 	if (!opener || !draft)
 		return COUNTER_DROP_CONNTRACK_FULL;
-	write_partner(&draft->reply, opener, &draft->flow);
 	draft->answer = draft->flow;
 	draft->answer.tunnel_node = reply_tunnel;
 	turn_round(opener, &draft->answer, opener_slot, reply_input(&draft->flow));
@@ -157,8 +158,9 @@ static __always_inline int settle_flow(struct __sk_buff *skb, const struct flow_
 	int i, reason = REPLY_TAKEN;
 
 	for (i = 0; i < 3 && reason == REPLY_TAKEN; i++) {
-		if (!(draft->flow.flags & FLOW_BY_STACK) &&
-		    settle_source_port(skb, opener, &draft->flow, &draft->reply))
+		if (draft->flow.flags & FLOW_BY_STACK)
+			write_partner(&draft->reply, opener, &draft->flow);
+		else if (settle_source_port(skb, opener, &draft->flow, &draft->reply))
 			return COUNTER_DROP_PORT_EXHAUSTED;
 		reason = create_flow(skb, opener, opener_slot, reply_tunnel);
 	}
