@@ -90,11 +90,12 @@ extension BPFDataPlane {
   private func plugPods(
     _ host: HostNetwork, _ network: Set<InterfaceIndex>, _ plugged: inout [NamespacedName: UInt32]
   ) throws -> [DataPlaneProblem] {
-    var problems = cluster.conflicts.map {
+    let (pods, conflicts) = cluster.resolvedPods
+    var problems = conflicts.map {
       DataPlaneProblem("pod \($0.pod)", "pod \($0.owner) has its address \($0.address) as well, and counts alone")
     }
     var leftAlone: Set<UInt32> = []
-    for pod in cluster.localPods {
+    for pod in pods {
       guard let port = try host.port(of: pod, excluding: network) else { continue }
       if !pod.usesConnectTimeBalancing { leftAlone.insert(port.interface.rawValue) }
       problems += reporting("pod \(pod.name)") { plugged[pod.name] = try endpoints.assign(pod.name, to: port) }

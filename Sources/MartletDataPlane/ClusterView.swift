@@ -22,26 +22,28 @@ struct ClusterView {
     state.nodes.values.filter { $0.name != nodeName }.sorted { $0.name < $1.name }
   }
 
-  /// The pods of this node that have addresses of their own, by name. Of two that have one address only the first is.
-  var localPods: [Workload] {
-    let ousted = Set(conflicts.map(\.pod))
-    return podsByName.filter { !ousted.contains($0.name) }
-  }
+  /// A pod with an address that another has, which comes before by name.
+  typealias AddressConflict = (pod: NamespacedName, address: IPAddress, owner: NamespacedName)
 
-  /// Pods of this node with an address that another has, which comes before by name.
-  var conflicts: [(pod: NamespacedName, address: IPAddress, owner: NamespacedName)] {
+  /// The pods of this node that have addresses of their own, by name.
+  var localPods: [Workload] { resolvedPods.pods }
+
+  /// Likewise, with those that are left out: of two that have one address only the first is there.
+  var resolvedPods: (pods: [Workload], conflicts: [AddressConflict]) {
+    var (pods, conflicts): ([Workload], [AddressConflict]) = ([], [])
     var owners: [IPAddress: NamespacedName] = [:]
-    return podsByName.compactMap { pod in
-      if let address = pod.addresses.first(where: { owners[$0] != nil }), let owner = owners[address] {
-        return (pod.name, address, owner)
+    let candidates = state.workloads.values.filter { $0.node == nodeName && $0.hasOwnAddresses }
+    for pod in candidates.sorted(by: { $0.name < $1.name }) {
+      if let (address, owner) = pod.addresses.lazy.compactMap({ address in owners[address].map { (address, $0) } })
+        .first
+      {
+        conflicts.append((pod.name, address, owner))
+      } else {
+        for address in pod.addresses { owners[address] = pod.name }
+        pods.append(pod)
       }
-      for address in pod.addresses { owners[address] = pod.name }
-      return nil
     }
-  }
-
-  private var podsByName: [Workload] {
-    state.workloads.values.filter { $0.node == nodeName && $0.hasOwnAddresses }.sorted { $0.name < $1.name }
+    return (pods, conflicts)
   }
 
   /// What to enter for nodes and pods in map `addresses`. A pod without a slot has no entry.

@@ -66,9 +66,9 @@ public struct PinFolder: Hashable, Sendable {
   public func requireUse() throws(BPFError) {
     guard !isInUse else { return }
     switch errno {
-    case EACCES, EPERM: throw failure("look into", root, errno, "only its owner may: run as root")
+    case EACCES, EPERM: throw unreadable(errno)
     default:
-      guard let folder = nearestFolder, BPFFileSystem.contains(folder) else { throw notInFileSystem }
+      try checkFileSystem()
       throw failure(
         "find a data plane under", root, ENOENT,
         "no data plane is pinned there: start one with martlet agent, or name --pin-root")
@@ -78,11 +78,11 @@ public struct PinFolder: Hashable, Sendable {
   /// Whether there is such a folder. Throws ``BPFError`` if it is in no bpf file system, or cannot be told.
   func exists() throws(BPFError) -> Bool {
     guard access(root, R_OK | X_OK) == 0 else {
-      guard errno == ENOENT else { throw failure("look into", root, errno, "only its owner may: run as root") }
-      guard let folder = nearestFolder, BPFFileSystem.contains(folder) else { throw notInFileSystem }
+      guard errno == ENOENT else { throw unreadable(errno) }
+      try checkFileSystem()
       return false
     }
-    guard BPFFileSystem.contains(root) else { throw notInFileSystem }
+    try checkFileSystem()
     return true
   }
 
@@ -92,15 +92,8 @@ public struct PinFolder: Hashable, Sendable {
   func createRoot() throws(BPFError) {
     if mkdir(root, 0o700) != 0 && errno != EEXIST {
       let error = errno
-      guard let folder = nearestFolder, BPFFileSystem.contains(folder) else { throw notInFileSystem }
-      let isNamed = root[(root.lastIndex(of: "/") ?? root.startIndex)...].contains(".")
-      let hint: String? =
-        switch error {
-        case ENOENT: "its parent is missing: create that first"
-        case EPERM where isNamed: "a bpf file system takes no '.' in names"
-        default: nil
-        }
-      throw failure("create folder", root, error, hint)
+      try checkFileSystem()
+      throw failure("create folder", root, error, BPFFileSystem.hint(root, errno: error))
     }
     guard BPFFileSystem.contains(root) else {
       rmdir(root)
@@ -132,6 +125,15 @@ public struct PinFolder: Hashable, Sendable {
       folder = String(folder[..<slash])
     }
     return folder
+  }
+
+  /// Throws unless the place is in a bpf file system, be there anything or not.
+  private func checkFileSystem() throws(BPFError) {
+    guard let folder = nearestFolder, BPFFileSystem.contains(folder) else { throw notInFileSystem }
+  }
+
+  private func unreadable(_ error: Int32) -> BPFError {
+    failure("look into", root, error, "only its owner may: run as root")
   }
 
   private var notInFileSystem: BPFError {

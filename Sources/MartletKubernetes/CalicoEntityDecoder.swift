@@ -13,9 +13,10 @@ extension ValueDecoder where Value == EntityMatch {
       ])
       for field in ["nets", "notNets"] { try entity.limit(field, to: 256) }
       for field in ["ports", "notPorts"] { try entity.limit(field, to: 50) }
+      let notSelector = try entity.nonempty("notSelector", .selector())
       return EntityMatch(
-        selector: try entity.calicoSelector(namespace: namespace),
-        notSelector: try entity.nonempty("notSelector", .selector()),
+        selector: try entity.calicoSelector(namespace: namespace, isNarrowed: notSelector != nil),
+        notSelector: notSelector,
         prefixes: try entity.nonemptyList("nets", of: .prefixOrAddress),
         notPrefixes: try entity.nonemptyList("notNets", of: .prefixOrAddress),
         ports: try entity.nonemptyList("ports", of: .calicoPort),
@@ -28,13 +29,12 @@ extension ValueDecoder where Value == EntityMatch {
 extension ManifestValue {
   /// The one selector that all fields about labels come to. Used at all, they mean the policy's namespace unless they
   /// say which; so does `notSelector`, which then leaves out some of the namespace rather than of the world.
-  fileprivate func calicoSelector(namespace: String) throws(FieldError) -> Selector? {
+  fileprivate func calicoSelector(namespace: String, isNarrowed: Bool) throws(FieldError) -> Selector? {
     let namespaces = try nonempty("namespaceSelector", .namespacesOfRule)
     let own = try nonempty("selector", .selector())
     let accounts = try optional("serviceAccounts", .serviceAccounts)
     let conditions = [own, accounts].compactMap { $0 }
-    let isNarrowed = try nonempty("notSelector", .selector()) != nil && !namespace.isEmpty
-    if namespaces == nil, conditions.isEmpty, !isNarrowed { return nil }
+    if namespaces == nil, conditions.isEmpty, namespace.isEmpty || !isNarrowed { return nil }
     let ownNamespace: Selector? = namespace.isEmpty ? nil : .equals(PolicyLabel.namespace, namespace)
     let scope = (namespaces ?? ownNamespace).map { [$0] } ?? []
     return Selector.and((scope + conditions).filter { $0 != .all }).canonical

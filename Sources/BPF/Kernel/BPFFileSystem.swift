@@ -38,7 +38,7 @@ public enum BPFFileSystem {
   }
 
   /// What the state of the file system adds to the error number.
-  private static func hint(_ path: String, errno error: Int32) -> String? {
+  package static func hint(_ path: String, errno error: Int32) -> String? {
     let folder = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
     guard access(folder, F_OK) == 0 else { return "there is no folder \(folder)" }
     guard contains(folder) else { return "\(folder) is not in a bpf file system: mount -t bpf bpf \(defaultMount)" }
