@@ -39,18 +39,12 @@ import Testing
     return seen.withLock { $0 }
   }
 
-  private func masquerade(_ fixture: DatapathFixture, _ family: AddressFamily) throws {
-    let range = IPPrefix(Party.pod1.address(family), length: family == .ipv4 ? 24 : 64)
-    try fixture.datapath.prefixes.set(
-      ip_prefix(range), prefix_entry(flags: PREFIX_MASQUERADE.rawValue | PREFIX_POD.rawValue, node: 0))
-  }
-
   @Test func podsThatShareTheNodesAddressNeverShareAPort() throws {
     let rounds = 2_000
     var options = DatapathFixture.Options()
     options.unconfirmedCapacity = 1 << 15
     let fixture = try DatapathFixture(options)
-    try masquerade(fixture, .ipv4)
+    try fixture.masquerade(.ipv4)
     let (pods, remote) = ([Party.pod1, .pod2], EndAddress(Party.remote.address(.ipv4), 443))
     let packets = pods.map { pod in
       (0..<rounds).map { round in
@@ -95,7 +89,7 @@ import Testing
       new: .milliseconds(150), replied: .milliseconds(150), established: .milliseconds(150),
       closing: .milliseconds(150), closed: .milliseconds(100))
     let fixture = try DatapathFixture(options)
-    try masquerade(fixture, family)
+    try fixture.masquerade(family)
     let remote = EndAddress(Party.remote.address(family), 514)
     func say(_ pod: Party) throws -> UInt16? {
       let packet = Conversation.udp.packet(.opening, from: EndAddress(pod.address(family), 514), to: remote)

@@ -135,9 +135,7 @@ import Testing
   /// is the second's own message again, with its checksum.
   @Test(arguments: AddressFamily.allCases) func errorAboutAnEchoOfAnotherIdentifier(family: AddressFamily) throws {
     let fixture = try DatapathFixture()
-    let range = IPPrefix(Party.pod1.address(family), length: family == .ipv4 ? 24 : 64)
-    try fixture.datapath.prefixes.set(
-      ip_prefix(range), prefix_entry(flags: PREFIX_MASQUERADE.rawValue | PREFIX_POD.rawValue, node: 0))
+    try fixture.masquerade(family)
     let (pod, node) = (Party.pod2.address(family), Party.node.address(family))
     let (router, remote) = (Party.router.address(family), Party.remote.address(family))
     func echo(_ source: IPAddress, _ identifier: UInt16) -> PacketBuilder {

@@ -170,9 +170,7 @@ import Testing
         .ip(from: source.address(family), to: destination.address(family), timeToLive: timeToLive)
         .icmp(.other(type: type, code: 0, rest: UInt32(identifier) << 16 | 1)).payload(count: 12)
     }
-    let pods = IPPrefix(Party.pod1.address(family), length: family == .ipv4 ? 24 : 64)
-    let flags = PREFIX_POD.rawValue | PREFIX_MASQUERADE.rawValue
-    try fixture.datapath.prefixes.set(ip_prefix(pods), prefix_entry(flags: flags, node: 0))
+    try fixture.masquerade(family)
 
     try fixture.send(packet(asked, 4711, .pod1, .remote), at: .fromPod(.pod1))
       .expect(.redirect, packet(asked, 4711, .node, .remote, 63))

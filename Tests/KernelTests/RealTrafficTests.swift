@@ -127,6 +127,30 @@ import Testing
     for _ in 0..<3 { #expect(connection.exchange(byteCount: 100).reply?.server == "remote") }
   }
 
+  /// The kernel takes a tag off before our programs see the packet, and puts it on again where that leaves.
+  @Test(arguments: AddressFamily.allCases) func taggedFramesGoNowhere(family: AddressFamily) throws {
+    let cluster = try Cluster()
+    let agent = try cluster.startAgent()
+    defer { withExtendedLifetime(agent) {} }
+    let (pod, client) = (cluster.topology.nodes[0].pods[0], cluster.topology.client)
+    func frame(from sender: Topology.Host, to next: MACAddress, _ receiver: Topology.Host, _ port: UInt16, tagged: Bool)
+      -> [UInt8]
+    {
+      let link = PacketBuilder().ethernet(from: sender.interface.mac, to: next)
+      return (tagged ? link.vlan(5) : link).ip(from: sender.address(family), to: receiver.address(family))
+        .udp(from: port, to: 9).payload(count: 20).bytes
+    }
+    let node = cluster.topology.nodes[0].host.interface
+    for (sender, next, receiver) in [(pod.host, pod.nodeInterface.mac, client), (client, node.mac, pod.host)] {
+      let (out, into) = (try PacketSocket(sender.interface), try PacketSocket(receiver.interface))
+      for (port, tagged) in [(UInt16(40_001), true), (40_000, false)] {
+        try out.send(frame(from: sender, to: next, receiver, port, tagged: tagged))
+      }
+      let first = try into.receive { $0.destinationPort == 9 }
+      #expect(first?.sourcePort == 40_000, "from \(sender.interface.name), what has no tag alone")
+    }
+  }
+
   @Test(arguments: [L4Protocol.tcp, .udp]) func connectionsOutliveTheAgent(number: L4Protocol) throws {
     let cluster = try Cluster()
     var agent: NodeAgent? = try cluster.startAgent()

@@ -257,6 +257,20 @@ import Testing
     #expect(bench.ask() == .deny)
   }
 
+  /// As Calico's profiles have it, also where nobody has written the namespace.
+  @Test func `Names of a namespace and of a service account are labels`() {
+    let bench = PolicyBench()
+    func allow(_ key: String, _ name: String) {
+      bench.set(.rules([PolicyRule(.allow, source: EntityMatch(selector: .equals(key, name)))]))
+    }
+    allow("pcns.projectcalico.org/name", "a")
+    #expect(bench.ask() == .allow)
+    allow("pcns.projectcalico.org/name", "b")
+    #expect(bench.ask() == .deny)
+    allow("pcsa.projectcalico.org/name", "default")
+    #expect(bench.ask() == .allow)
+  }
+
   // MARK: - Hosts
 
   private func host(profiles: [String] = []) -> Resource {

@@ -128,6 +128,17 @@ extension DatapathFixture {
   }
 }
 
+// MARK: - Masquerade
+
+extension DatapathFixture {
+  /// Has this node's pods leave with its address.
+  func masquerade(_ family: AddressFamily) throws {
+    let pods = IPPrefix(Party.pod1.address(family), length: family == .ipv4 ? 24 : 64)
+    let flags = PREFIX_POD.rawValue | PREFIX_MASQUERADE.rawValue
+    try datapath.prefixes.set(ip_prefix(pods), prefix_entry(flags: flags, node: 0))
+  }
+}
+
 // MARK: - Policy
 
 extension DatapathFixture {

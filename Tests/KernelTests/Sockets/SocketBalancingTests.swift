@@ -173,6 +173,21 @@ private let refused = TestSocket.Failure(call: "connect", number: ECONNREFUSED)
     }
   }
 
+  /// Which it may have been given before through a service, and now means itself.
+  @Test(arguments: Way.allCases) func socketThatConnectsToABackendHearsItByItsOwnAddress(_ way: Way) throws {
+    let server = try node.server(.datagram, in: 1)
+    try node.publish(way.virtual, .datagram, to: [target(1, way)])
+    let socket = try node.socket(.datagram, way.socket, of: .pod)
+    try socket.send("question", to: way.virtual)
+    try server.send("answer", to: server.receive().from)
+    #expect(try socket.receive().from == way.virtual)
+    try socket.connect(target(1, way))
+    try socket.send("question")
+    try server.send("answer", to: server.receive().from)
+    #expect(try socket.receive().from == target(1, way))
+    #expect(socket.peerName == target(1, way))
+  }
+
   @Test(arguments: Way.allCases) func connectedSocketIsLeftToThePacketPath(_ way: Way) throws {
     let server = try node.server(.datagram, in: 1)
     try node.publish(way.virtual, .datagram, to: [target(1, way)])
