@@ -90,14 +90,10 @@ public struct PinFolder: Hashable, Sendable {
   ///
   /// Throws ``BPFError`` with the remedy if there is no bpf file system at the place, or if others might touch the pins.
   func createRoot() throws(BPFError) {
+    try checkFileSystem()
     if mkdir(root, 0o700) != 0 && errno != EEXIST {
       let error = errno
-      try checkFileSystem()
       throw failure("create folder", root, error, BPFFileSystem.hint(root, errno: error))
-    }
-    guard BPFFileSystem.contains(root) else {
-      rmdir(root)
-      throw notInFileSystem
     }
     var status = stat()
     guard stat(root, &status) == 0 else { throw failure("look at", root, errno) }
