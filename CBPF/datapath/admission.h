@@ -29,13 +29,18 @@ static __always_inline __u32 workload_to_host(const struct policy_subject *subje
 	return subject->version >> POLICY_VERSION_WORKLOAD_TO_HOST_SHIFT;
 }
 
-/* A flow that the pod in slot `source` opens: by its own policy and, if it is for the host, by what that takes of pods.
+/*
+ * A flow that the pod in slot `source` opens: by its own policy and, if it is for the host, by what that takes of pods.
+ * One that another node has sent back has been judged by the pod's policy when it left, as for that node.
  */
 static __always_inline int judge_pod_flow(struct policy_scratch *scratch, struct flow *flow, __u32 source)
 {
-	int result = judge_egress(&scratch->subject, source);
+	int result = ADMITTED;
 
-	flow->egress_rule = scratch->subject.rule;
+	if (!(flow->flags & FLOW_RETURNED)) {
+		result = judge_egress(&scratch->subject, source);
+		flow->egress_rule = scratch->subject.rule;
+	}
 	if (result != ADMITTED || !(flow->flags & FLOW_TO_HOST))
 		return result;
 	switch (workload_to_host(&scratch->subject)) {
@@ -56,17 +61,19 @@ __noinline int judge_flow(const struct flow_tuple *opener, struct flow *flow, __
 {
 	struct policy_scratch *scratch = current_policy_scratch();
 	int result = ADMITTED;
+	bool from_pod;
 
 	if (!opener || !flow || !scratch)
 		return COUNTER_DROP_POLICY_INGRESS;
+	from_pod = source || flow->flags & FLOW_RETURNED;
 	flow->egress_rule = flow->ingress_rule = 0;
 	flow->policy_version = scratch->subject.version;
 	describe_flow(&scratch->subject, opener, flow);
 	if ((source && source == flow->endpoint) || (flow->endpoint && flow->flags & FLOW_FROM_HOST))
 		return ADMITTED;
-	if (!source || !(flow->flags & FLOW_TO_HOST))
+	if (!from_pod || !(flow->flags & FLOW_TO_HOST))
 		result = judge_entry(scratch, flow);
-	if (result == ADMITTED && source)
+	if (result == ADMITTED && from_pod)
 		result = judge_pod_flow(scratch, flow, source);
 	if (result == ADMITTED && flow->endpoint) {
 		result = judge_ingress(&scratch->subject, flow->endpoint);
@@ -78,12 +85,19 @@ __noinline int judge_flow(const struct flow_tuple *opener, struct flow *flow, __
 /* What is asked of each packet before connections are tracked, of one that comes in from the network. */
 static __always_inline int judge_entry_untracked(struct policy_scratch *scratch, const struct flow *flow, bool of_host)
 {
-	struct settings *current = current_settings();
-
-	if (!current || !(scratch->subject.version & UNTRACKED_INGRESS << POLICY_VERSION_UNTRACKED_SHIFT) ||
-	    flow->input_ifindex != INPUT_NETWORK || flow->entry_ifindex == current->tunnel_ifindex)
+	if (!(scratch->subject.version & UNTRACKED_INGRESS << POLICY_VERSION_UNTRACKED_SHIFT) ||
+	    flow->input_ifindex != INPUT_NETWORK || flow->flags & FLOW_TUNNELLED)
 		return 0;
 	return judge_untracked(scratch, flow->entry_ifindex, false, of_host);
+}
+
+/*
+ * The key of the endpoint that sees a flow as it came in. What comes through the tunnel has come in by an interface of
+ * the node that sent it, and been seen there as it was: here it is for the endpoint of all interfaces alone.
+ */
+static __always_inline __u32 endpoint_before_nat(const struct flow *flow)
+{
+	return flow->flags & FLOW_TUNNELLED ? 0 : flow->entry_ifindex;
 }
 
 /*
@@ -110,7 +124,7 @@ __noinline int judge_before_nat(const struct flow_tuple *opener, struct flow *fl
 	of_host = find_address(&opener->destination).kind == ADDRESS_THIS_NODE;
 	action = judge_entry_untracked(scratch, flow, of_host);
 	if (!action) {
-		if (!read_host_endpoint(flow->entry_ifindex) || !scratch->host.before_nat)
+		if (!read_host_endpoint(endpoint_before_nat(flow)) || !scratch->host.before_nat)
 			return ADMITTED;
 		if (of_host && is_failsafe(subject, false, false))
 			return ADMITTED;

@@ -55,12 +55,12 @@ static __always_inline void fill_service_tuple(const struct packet *packet, stru
 		tuple->destination = own_address(packet);
 }
 
-/* The other node that this address belongs to, itself or as a pod's; 0: none. */
-static __always_inline __u32 node_of(const struct ip_address *address)
+/* Whether the address is the node's own, rather than one of its pods'. */
+static __always_inline bool is_of_node(const struct ip_address *address, __u32 node)
 {
 	struct address_entry entry = find_address(address);
 
-	return entry.kind == ADDRESS_OTHER_NODE ? entry.index : find_prefix(address).node;
+	return entry.kind == ADDRESS_OTHER_NODE && entry.index == node;
 }
 
 /* Whether that node can be reached through the tunnel: endpoints may name one of which there is no object, or not yet.
@@ -74,8 +74,8 @@ static __always_inline bool is_known_node(__u32 index)
 
 /*
  * A client outside whose backend is on another node: its packets go there as they are, so that the pod sees who sent
- * them. Where it is not known on which node, or it is the client's own, which would take them for forged, the reply has
- * to return through this one, and the pod sees this node.
+ * them. Where it is not known on which node, or the client is that node itself, which would take them for forged, the
+ * reply has to return through this one, and the pod sees this node.
  */
 static __always_inline bool aim_elsewhere(const struct packet *packet, struct flow *flow,
 					  const struct service_choice *choice)
@@ -84,7 +84,7 @@ static __always_inline bool aim_elsewhere(const struct packet *packet, struct fl
 
 	if (kind == ADDRESS_LOCAL_POD || kind == ADDRESS_THIS_NODE)
 		return false;
-	if (node && is_known_node(node) && node != node_of(&packet->tuple.source)) {
+	if (node && is_known_node(node) && !is_of_node(&packet->tuple.source, node)) {
 		flow->tunnel_node = node;
 		flow->flags |= FLOW_ONE_WAY | (choice->flags & FRONTEND_DSR ? FLOW_DIRECT_RETURN : 0);
 		flow->backend = choice->backend.address;

@@ -14,7 +14,7 @@
 static __always_inline void turn_round(const struct flow_tuple *opener, struct flow *flow, __u32 opener_endpoint,
 				       __u32 reply_input)
 {
-	__u16 flags = flow->flags & (FLOW_LOOPBACK | FLOW_BY_STACK);
+	__u16 flags = flow->flags & (FLOW_LOOPBACK | FLOW_BY_STACK | FLOW_RETURNED);
 
 	if (flow->flags & FLOW_REWRITE_SOURCE)
 		flags |= FLOW_REWRITE_DESTINATION;

@@ -78,7 +78,7 @@ static __always_inline void write_partner(struct flow_tuple *partner, const stru
 	partner->source_port = flow->destination_port;
 	partner->destination_port = flow->source_port;
 	partner->protocol = tuple->protocol;
-	partner->zone = tuple->zone;
+	partner->zone = tuple->zone ^ (flow->flags & FLOW_RETURNED ? ZONE_RETURNED : 0);
 	partner->icmp_query = tuple->icmp_query;
 	partner->icmp_answer = tuple->icmp_answer ^ is_icmp(tuple->protocol);
 }
@@ -94,7 +94,8 @@ static __always_inline struct flow_tuple partner_tuple(const struct flow_tuple *
 static __always_inline bool same_ends(const struct flow_tuple *one, const struct flow_tuple *other)
 {
 	return address_equal(one->source, other->source) && address_equal(one->destination, other->destination) &&
-	       one->source_port == other->source_port && one->destination_port == other->destination_port;
+	       one->source_port == other->source_port && one->destination_port == other->destination_port &&
+	       one->zone == other->zone;
 }
 
 static __always_inline struct flow *find_confirmed(const struct flow_tuple *tuple)

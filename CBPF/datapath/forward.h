@@ -219,10 +219,11 @@ static __always_inline int forward(struct __sk_buff *skb, const struct packet *p
 		return forward_to_host(skb, packet, flow, hook);
 	if (packet->ttl <= 1 && !from_stack(hook))
 		return reply_time_exceeded(skb, packet, hook);
-	if (flow->endpoint)
-		return forward_to_pod(skb, packet, flow, hook);
+	/* Also to a pod of this node, where its flow goes by way of another. */
 	if (flow->tunnel_node)
 		return forward_to_tunnel(skb, packet, flow, hook);
+	if (flow->endpoint)
+		return forward_to_pod(skb, packet, flow, hook);
 	return forward_to_net(skb, packet, flow, hook);
 }
 

@@ -12,6 +12,7 @@
 #include "forward.h"
 #include "host_business.h"
 #include "parse.h"
+#include "returned.h"
 #include "stale.h"
 
 static __always_inline int read_quoted_ipv4(struct __sk_buff *skb, struct quotation *quotation)
@@ -182,12 +183,13 @@ static __always_inline int copy_error_flow(const struct packet *packet, const st
 
 /*
  * An error about no flow that is known. Perhaps it is about one of the host's own, which is tracked only where the host
- * has policies, or about the tunnel; a pod has no flows but ours.
+ * has policies, or about the tunnel; a pod has no flows but ours, nor does what is in the tunnel.
  */
 static __always_inline int unrelated_icmp_error(struct __sk_buff *skb, const struct packet *packet,
 						const struct flow_tuple *quoted, enum hook hook)
 {
-	if (hook == HOOK_FROM_POD || find_address(&packet->tuple.destination).kind == ADDRESS_LOCAL_POD)
+	if (hook == HOOK_FROM_POD || hook == HOOK_FROM_TUNNEL ||
+	    find_address(&packet->tuple.destination).kind == ADDRESS_LOCAL_POD)
 		return drop(skb, COUNTER_DROP_INVALID_ICMP);
 	if (is_host_judged(skb, packet) && !is_tunnel_tuple(quoted))
 		return drop(skb, COUNTER_DROP_INVALID_ICMP);
@@ -210,7 +212,7 @@ __noinline int prepare_icmp_error(struct __sk_buff *skb, const struct packet *pa
 		return drop(skb, COUNTER_DROP_INVALID_ICMP);
 	tuple = &draft->asked;
 	*tuple = reversed(&quotation->tuple);
-	flow = find_flow(tuple);
+	flow = find_flow_at(tuple, hook);
 	if (!flow || (hook == HOOK_FROM_POD && flow->input_ifindex != skb->ifindex) || is_stale(tuple, flow))
 		return unrelated_icmp_error(skb, packet, &quotation->tuple, hook);
 	if (judge_again(tuple, flow) != ADMITTED)

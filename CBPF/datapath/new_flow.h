@@ -58,8 +58,10 @@ static __always_inline int end_packet(struct __sk_buff *skb, const struct packet
 }
 
 /* The interface that a packet has come in by; 0: the host sends it. */
-static __always_inline __u32 entry_of(const struct __sk_buff *skb, const struct packet *packet, enum hook hook)
+static __always_inline __u32 entry_of(struct __sk_buff *skb, const struct packet *packet, enum hook hook)
 {
+	if (hook == HOOK_FROM_TUNNEL)
+		return tunnel_interface(tunnel_sender(skb));
 	if (!from_stack(hook))
 		return skb->ifindex;
 	return is_from_host(skb, packet, hook) ? 0 : skb->ingress_ifindex;
@@ -80,7 +82,9 @@ __noinline int draft_opener(struct __sk_buff *skb, const struct packet *packet, 
 		.source_port = packet->tuple.source_port,
 		.destination_port = packet->tuple.destination_port,
 		.flags = FLOW_OPENER | (is_on_loopback(skb) ? FLOW_LOOPBACK : 0) |
-			 (is_from_host(skb, packet, hook) ? FLOW_FROM_HOST : 0),
+			 (is_from_host(skb, packet, hook) ? FLOW_FROM_HOST : 0) |
+			 (hook == HOOK_FROM_TUNNEL ? FLOW_TUNNELLED : 0) |
+			 (packet->tuple.zone == ZONE_RETURNED ? FLOW_RETURNED : 0),
 		.icmp_code = packet->icmp_code,
 		.icmp_type = packet->icmp_type,
 		.input_ifindex = input_of(skb, hook),
@@ -93,7 +97,9 @@ __noinline int draft_opener(struct __sk_buff *skb, const struct packet *packet, 
 	return 0;
 }
 
-/* Where the replies of a flow that came through the tunnel go: back through it, or directly where the service says so.
+/*
+ * Where the replies of a flow that came through the tunnel go: back through it, or directly where the service says so
+ * and the client is not one of our pods.
  */
 static __always_inline __u32 reply_tunnel(struct __sk_buff *skb, const struct packet *packet, __u32 service_flags,
 					  enum hook hook)
@@ -103,7 +109,8 @@ static __always_inline __u32 reply_tunnel(struct __sk_buff *skb, const struct pa
 		return find_prefix(&packet->tuple.source).node;
 	if (hook != HOOK_FROM_TUNNEL)
 		return 0;
-	if (service_flags & FRONTEND_DSR && !(find_prefix(&packet->tuple.source).flags & PREFIX_NO_DSR))
+	if (service_flags & FRONTEND_DSR && packet->tuple.zone != ZONE_RETURNED &&
+	    !(find_prefix(&packet->tuple.source).flags & PREFIX_NO_DSR))
 		return 0;
 	return tunnel_sender(skb);
 }
@@ -142,12 +149,11 @@ static __always_inline void aim(const struct packet *packet, struct flow *flow, 
 /* The interface that the flow leaves by, as far as that is known before a route is looked up; 0: it is not. */
 static __always_inline __u32 known_exit(const struct __sk_buff *skb, const struct flow *flow, enum hook hook)
 {
-	struct settings *current = current_settings();
 	__u32 slot = flow->endpoint;
 	struct endpoint *endpoint;
 
 	if (flow->tunnel_node)
-		return current ? current->tunnel_ifindex : 0;
+		return tunnel_interface(flow->tunnel_node);
 	if (flow->flags & FLOW_BY_STACK)
 		return hook == HOOK_TO_NET ? skb->ifindex : 0;
 	endpoint = slot ? bpf_map_lookup_elem(&endpoints, &slot) : NULL;

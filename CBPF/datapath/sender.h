@@ -55,6 +55,9 @@ static __always_inline bool source_valid(const struct __sk_buff *skb, const stru
 		return sending_pod(skb, packet, source);
 	if (is_absent_pod(&packet->tuple.source, source))
 		return false;
+	/* That it is no forgery is known by the flow that the pod has opened. */
+	if (packet->tuple.zone == ZONE_RETURNED)
+		return true;
 	return from_stack(hook) || (source.kind != ADDRESS_LOCAL_POD && source.kind != ADDRESS_THIS_NODE);
 }
 

@@ -11,6 +11,7 @@
 #include "icmp_error.h"
 #include "new_flow.h"
 #include "parse.h"
+#include "returned.h"
 #include "socket_namespace.h"
 #include "stale.h"
 #include "untracked.h"
@@ -151,7 +152,7 @@ __noinline int slow_path(struct __sk_buff *skb, struct packet *packet, __u32 hoo
 	if (hook == HOOK_FROM_NET && is_tunnel_arrival(&packet->tuple))
 		return to_stack(skb);
 	is_error = packet_is_icmp_error(packet);
-	flow = is_error ? NULL : find_flow(&packet->tuple);
+	flow = is_error ? NULL : find_flow_at(&packet->tuple, hook);
 	has_moved = flow && !comes_from(skb, flow->input_ifindex, hook);
 	/* Through the tunnel an error returns as its flow's packets do: from this node's own address. */
 	if ((has_moved || (is_error && hook != HOOK_FROM_TUNNEL)) && !may_send(skb, packet, hook))

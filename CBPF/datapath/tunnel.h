@@ -33,6 +33,20 @@ __noinline __u32 tunnel_sender(struct __sk_buff *skb)
 }
 
 /*
+ * The interface that the tunnel's packets to a node leave by, and come from it by: to policy the tunnel is none of its
+ * own. The tunnel's where nobody knows.
+ */
+__noinline __u32 tunnel_interface(__u32 index)
+{
+	struct node *node = bpf_map_lookup_elem(&nodes, &index);
+	struct settings *current = current_settings();
+
+	if (node && node->ifindex)
+		return node->ifindex;
+	return current ? current->tunnel_ifindex : 0;
+}
+
+/*
  * What may be cut up is, outside: the receiver's stack puts it together before it comes out of the tunnel. The same
  * goes for a fragment, which nobody would send again; but an IPv6 header outside is one that the kernel does not do it
  * with.

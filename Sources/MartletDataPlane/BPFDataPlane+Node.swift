@@ -34,7 +34,7 @@ extension BPFDataPlane {
       problems += attach(.net, to: network) + updateWire()
       problems += attach(.host, to: [.loopback])
       problems += attach(.pod, to: ports)
-      problems += updateCluster(mtu: mtu)
+      problems += updateCluster(host, mtu: mtu)
       problems += addresses.replace(
         with: cluster.addresses(ownAddresses: host.ownAddresses, slots: plugged), restoring: services)
       problems += removePods(exceptFor: Set(plugged.keys), ports)
@@ -70,9 +70,12 @@ extension BPFDataPlane {
     ClusterView(state: state, nodeName: options.configuration.nodeName, numbers: nodes.numbers)
   }
 
-  private func updateCluster(mtu: Int) -> [DataPlaneProblem] {
+  private func updateCluster(_ host: HostNetwork, mtu: Int) -> [DataPlaneProblem] {
     reporting("other nodes") {
-      try nodes.update(cluster.otherNodes) { UInt32(Tunnel.innerMTU(mtu, $0)) }
+      try nodes.update(cluster.otherNodes, mtu: { UInt32(Tunnel.innerMTU(mtu, $0)) }) { address in
+        // Most nodes have one, and the kernel is not asked for each of thousands at each change.
+        network.count == 1 ? network.first : try? host.route(to: address)?.interface
+      }
       try prefixes.replace(
         with: cluster.prefixes(
           masqueradePools: options.masqueradePools, directReturnExclusions: options.directReturnExclusions))

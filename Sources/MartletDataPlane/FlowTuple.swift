@@ -18,6 +18,8 @@ public struct FlowTuple: Hashable, Sendable {
   public var isICMPAnswer: Bool
   /// The protocol above IP.
   public var `protocol`: L4Protocol
+  /// Whether a pod of this node has sent it to another node, and that node back through the tunnel.
+  public var isReturned = false
 
   /// The tuple with these ends.
   public init(
@@ -40,6 +42,7 @@ public struct FlowTuple: Hashable, Sendable {
       sourcePort: UInt16(bigEndian: key.source_port), destinationPort: UInt16(bigEndian: key.destination_port),
       protocol: L4Protocol(rawValue: key.protocol), icmpQuery: key.icmp_query,
       isICMPAnswer: key.icmp_answer != 0)
+    isReturned = key.zone == ZONE_RETURNED.rawValue
   }
 
   /// The key of its half in map `flows`.
@@ -52,10 +55,11 @@ public struct FlowTuple: Hashable, Sendable {
     key.protocol = `protocol`.rawValue
     key.icmp_query = icmpQuery
     key.icmp_answer = isICMPAnswer ? 1 : 0
+    key.zone = UInt8(isReturned ? ZONE_RETURNED.rawValue : ZONE_USUAL.rawValue)
     return key
   }
 
-  /// The tuple of packets the other way.
+  /// The tuple of packets the other way; of no node that they have returned from.
   public var reversed: FlowTuple {
     FlowTuple(
       source: destination, destination: source, sourcePort: destinationPort, destinationPort: sourcePort,
@@ -85,6 +89,7 @@ extension flow_tuple {
     partner.source_port = flow.destination_port
     partner.destination_port = flow.source_port
     if L4Protocol(rawValue: `protocol`).isICMP { partner.icmp_answer ^= 1 }
+    if UInt32(flow.flags) & FLOW_RETURNED.rawValue != 0 { partner.zone ^= UInt8(ZONE_RETURNED.rawValue) }
     return partner
   }
 }

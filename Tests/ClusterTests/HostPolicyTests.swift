@@ -70,6 +70,36 @@ import Testing
     #expect(try tcp(cluster.client, cluster.pod(1, 1), family) == .answered(by: ["p11"]))
   }
 
+  @Test(arguments: AddressFamily.allCases) func whatComesThroughTheTunnelComesInByTheInterface(_ family: AddressFamily)
+    throws
+  {
+    let nodePort = SocketAddress(cluster.node(2)[family], 30080)
+    let closed = policy("in", ["types": ["Ingress"], "ingress": [Rules.rule("Allow", tcp: 8081)]])
+    let through = policy(
+      "through",
+      ["applyOnForward": true, "types": ["Ingress"], "ingress": [Rules.rule("Deny", tcp: 8080), Rules.rule("Allow")]])
+    for (backend, rules) in [("n1", closed), ("p11", through)] {
+      try cluster.apply(services: [.nodePort], slices: [.init([.init(backend)])])
+      #expect(try cluster.client.ask(nodePort).outcome == .answered(by: [backend]))
+      try cluster.apply(services: [.nodePort], slices: [.init([.init(backend)])], others: [Rules.hostEndpoint, rules])
+      #expect(try cluster.client.ask(nodePort).outcome == .dropped, "\(backend)")
+      let open = EndpointSliceManifest([.init(backend)]) { $0.ports = [.port(8081)] }
+      try cluster.apply(services: [.nodePort], slices: [open], others: [Rules.hostEndpoint, rules])
+      #expect(try cluster.client.ask(nodePort).outcome == .answered(by: [backend]), "\(backend)")
+    }
+  }
+
+  @Test(arguments: AddressFamily.allCases) func whatLeavesThroughTheTunnelLeavesByTheInterface(_ family: AddressFamily)
+    throws
+  {
+    let closed = policy(
+      "out",
+      ["applyOnForward": true, "types": ["Egress"], "egress": [Rules.rule("Deny", tcp: 8080), Rules.rule("Allow")]])
+    try cluster.apply(services: [.nodePort], slices: [.init(["p21"])], others: [Rules.hostEndpoint, closed])
+    #expect(try cluster.client.ask(SocketAddress(cluster.node(1)[family], 30080)).outcome == .dropped)
+    #expect(try cluster.client.ask(SocketAddress(cluster.node(3)[family], 30080)).outcome == .answered(by: ["p21"]))
+  }
+
   @Test(arguments: AddressFamily.allCases) func untrackedFloodLeavesNothingBehind(_ family: AddressFamily) throws {
     try cluster.apply([
       Rules.hostEndpoint,

@@ -4,6 +4,12 @@
 
 #include "layout/address.h"
 
+/* What tells two flows apart whose packets are alike. */
+enum flow_zone {
+	ZONE_USUAL = 0,
+	ZONE_RETURNED = 1, /* a pod of this node has sent it to another node, and that node back through the tunnel */
+};
+
 /*
  * One direction of a flow as it is seen on the wire where the hook is: before translation. The other direction's key
  * is the translated tuple of the entry, reversed.
@@ -14,7 +20,7 @@ struct flow_tuple {
 	__be16 source_port; /* ICMP: the identifier, in both ports; 0 if such messages have none */
 	__be16 destination_port;
 	__u8 protocol;	  /* IPPROTO_* */
-	__u8 zone;	  /* 0; others for overlapping address spaces */
+	__u8 zone;	  /* enum flow_zone */
 	__u8 icmp_query;  /* ICMP: type of the request, of the answer as well; 0: an echo */
 	__u8 icmp_answer; /* ICMP: 1 for answers, so that both ends may ask each other by one identifier */
 };
@@ -55,6 +61,8 @@ enum flow_flag {
 	FLOW_HOST_ADMITTED =
 		1 << 9, /* opener's half: allowed before translation, no other policy of the host is asked */
 	FLOW_DIRECT_RETURN = 1 << 10, /* with FLOW_ONE_WAY: as far as is known here, replies do not pass here */
+	FLOW_TUNNELLED = 1 << 11,     /* opener's half: it comes in through the tunnel */
+	FLOW_RETURNED = 1 << 12,      /* the opener's half is in ZONE_RETURNED, the other is not */
 };
 
 /*

@@ -46,7 +46,7 @@ struct node {
 	struct ip_address address; /* where its end of the tunnel is; zero: the place is free */
 	__u64 name;		   /* hash of its name, by which a new agent finds its index again */
 	__u32 mtu;		   /* of the tunnel to it, bytes from the inner network header on */
-	__u32 reserved;
+	__u32 ifindex;		   /* interface that leads to it, 0: not known */
 };
 
 #endif

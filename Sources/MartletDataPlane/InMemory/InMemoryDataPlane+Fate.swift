@@ -13,18 +13,20 @@ extension InMemoryDataPlane {
   public func fate(
     of packet: PacketDescription, from origin: PacketOrigin
   ) throws(PacketQuestionError) -> PacketFate {
-    let arrival = try arrival(of: packet, from: origin)
+    var arrival = try arrival(of: packet, from: origin)
+    if arrival.isThroughTunnel, flows[packet.tuple]?.isOpenedByPod == true { arrival.tuple.isReturned = true }
+    let tuple = arrival.tuple
     if let verdict = beforeFlows(arrival) { return PacketFate(verdict) }
     if let fate = beforeTracking(arrival) { return fate }
-    if let flow = flows[packet.tuple], flow.isByStack ? arrival.isFromPod : flow.input != arrival.input {
+    if let flow = flows[tuple], flow.isByStack ? arrival.isFromPod : flow.input != arrival.input {
       guard isSourceValid(arrival) else { return PacketFate(.dropped(.sourceAddress)) }
       // The sender has moved.
-      flows.remove(packet.tuple)
+      flows.remove(tuple)
     }
-    if isStale(packet.tuple) { flows.remove(packet.tuple) }
-    let admission = judgeAgain(packet.tuple)
+    if isStale(tuple) { flows.remove(tuple) }
+    let admission = judgeAgain(tuple)
     if let admission, let fate = denied(arrival, admission) { return fate }
-    if flows[packet.tuple] != nil, flows.advance(packet), let flow = flows[packet.tuple] {
+    if flows[tuple] != nil, flows.advance(packet, under: tuple), let flow = flows[tuple] {
       var fate = PacketFate(forward(arrival, by: flow), by: flow)
       fate.judgements = admission?.judgements ?? []
       return fate
@@ -43,7 +45,7 @@ extension InMemoryDataPlane {
   /// A packet and where it is seen, in the terms of the tables.
   struct Arrival {
     let packet: PacketDescription
-    let tuple: FlowTuple
+    var tuple: FlowTuple
     let origin: PacketOrigin
     /// As ``ModelledFlow/input``.
     let input: InterfaceIndex
@@ -110,7 +112,7 @@ extension InMemoryDataPlane {
     if flow.isByStack { return .stack }
     if flow.isToHost { return .host }
     if arrival.packet.timeToLive <= 1 && !arrival.origin.isStack { return .dropped(.timeToLive) }
-    if flow.endpoint != 0 {
+    if flow.endpoint != 0 && flow.tunnelNode == 0 {
       guard interface(inSlot: flow.endpoint) != nil, let pod = pod(inSlot: flow.endpoint) else {
         return .dropped(.noEndpoint)
       }

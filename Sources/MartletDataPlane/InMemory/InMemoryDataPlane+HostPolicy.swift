@@ -51,9 +51,9 @@ extension InMemoryDataPlane {
   func admitBeforeNAT(_ opener: FlowTuple, _ flow: inout ModelledFlow) -> Admission {
     var admission = Admission()
     flow.isHostAdmitted = false
-    guard let host = flow.entry.flatMap(policy.hostEndpoint) else { return admission }
+    guard let host = endpointBeforeNAT(flow) else { return admission }
     let packet = PolicyPacket(opener, translated: opener)
-    if flow.entry == ModelledFlow.networkInterface, host.sets.untracked_ingress != 0 {
+    if flow.entry == ModelledFlow.networkInterface, !flow.isTunnelled, host.sets.untracked_ingress != 0 {
       var untracked = Admission()
       judgeHost(packet, host.name, .untrackedIngress, host.sets.untracked_ingress, &untracked)
       flow.isHostAdmitted = untracked.judgements.last?.verdict.decision == .allow
@@ -64,6 +64,11 @@ extension InMemoryDataPlane {
     judgeHost(packet, host.name, .beforeNAT, host.sets.before_nat, &admission)
     flow.isHostAdmitted = admission.judgements.last?.verdict.decision == .allow
     return admission
+  }
+
+  /// What comes through the tunnel has been seen as it was by the node that sent it.
+  private func endpointBeforeNAT(_ flow: ModelledFlow) -> (name: String, sets: host_endpoint)? {
+    (flow.isTunnelled ? HostEndpointPlacement.everyInterface : flow.entry).flatMap(policy.hostEndpoint)
   }
 
   // MARK: - Before tracking
@@ -112,8 +117,8 @@ extension InMemoryDataPlane.Arrival {
   var entry: InterfaceIndex? {
     switch origin {
     case .pod: input
-    case .network: ModelledFlow.networkInterface
-    case .tunnel: ModelledFlow.tunnelInterface
+    // The tunnel is no interface of its own.
+    case .network, .tunnel: ModelledFlow.networkInterface
     case .host: nil
     }
   }

@@ -15,8 +15,11 @@ extension InMemoryDataPlane {
     if arrival.isFromPod && isWorkloadTunnel(arrival.tuple) { return PacketFate(.dropped(.workloadTunnel)) }
     let isByStack = isOfLink || isHostBusiness(arrival)
     if isByStack && policy.hostEndpoint(at: ModelledFlow.networkInterface) == nil { return PacketFate(.stack) }
+    var translated = arrival.tuple
+    translated.isReturned = false
     var flow = ModelledFlow(
-      translated: arrival.tuple, isFromHost: arrival.origin == .host, isByStack: isByStack, entry: arrival.entry,
+      translated: translated, isFromHost: arrival.origin == .host, isByStack: isByStack,
+      isTunnelled: arrival.isThroughTunnel, isReturned: arrival.tuple.isReturned, entry: arrival.entry,
       input: arrival.input, serviceGeneration: settings.service_generation, generation: generation)
     let admission = admitBeforeNAT(arrival.tuple, &flow)
     if let fate = denied(arrival, admission) { return fate }
@@ -66,6 +69,7 @@ extension InMemoryDataPlane {
     let source = tables.address(arrival.tuple.source)
     switch arrival.origin {
     case .pod: return source.kind == ADDRESS_LOCAL_POD.rawValue && interface(inSlot: source.index) == arrival.input
+    case .tunnel where arrival.tuple.isReturned: return true
     case .network, .tunnel:
       return !tables.isAbsentPod(arrival.tuple.source) && source.kind != ADDRESS_LOCAL_POD.rawValue
         && source.kind != ADDRESS_THIS_NODE.rawValue
@@ -118,19 +122,19 @@ extension InMemoryDataPlane {
     return tuple
   }
 
-  /// The number of the other node that the address belongs to, itself or as a pod's; 0: none.
-  private func nodeNumber(of address: IPAddress) -> UInt32 {
+  /// Whether the address is the node's own, rather than one of its pods'.
+  private func isOwnAddress(_ address: IPAddress, of node: UInt32) -> Bool {
     let entry = tables.address(address)
-    return entry.kind == ADDRESS_OTHER_NODE.rawValue ? entry.index : tables.prefix(address).node
+    return entry.kind == ADDRESS_OTHER_NODE.rawValue && entry.index == node
   }
 
-  /// A client outside whose backend is on another node. Returns whether the packet goes there as it is: not to the
-  /// client's own node, which would take it for forged.
+  /// A client outside whose backend is on another node. Returns whether the packet goes there as it is: not if the client
+  /// is that node itself, which would take it for forged.
   private func aimElsewhere(_ flow: inout ModelledFlow, _ backend: Backend) -> Bool {
     let kind = tables.kind(backend.address)
     if kind == ADDRESS_LOCAL_POD || kind == ADDRESS_THIS_NODE { return false }
     if backend.node != 0 && nodeName(backend.node) != nil
-      && backend.node != nodeNumber(of: flow.translated.source)
+      && !isOwnAddress(flow.translated.source, of: backend.node)
     {
       flow.tunnelNode = backend.node
       flow.backend = backend
@@ -220,7 +224,7 @@ extension InMemoryDataPlane {
 
   /// Where the flow leaves.
   private func exit(_ arrival: Arrival, _ flow: ModelledFlow) -> InterfaceIndex? {
-    if flow.tunnelNode != 0 { return ModelledFlow.tunnelInterface }
+    if flow.tunnelNode != 0 { return ModelledFlow.networkInterface }
     if flow.isByStack { return arrival.origin == .host ? ModelledFlow.networkInterface : nil }
     if flow.isToHost { return nil }
     if flow.endpoint != 0 { return interface(inSlot: flow.endpoint) }
@@ -253,7 +257,7 @@ extension InMemoryDataPlane {
     // A pod that another node lets reach this one as itself: the network knows no way back to it.
     if arrival.origin == .network && settings.overlay != 0 { return tables.prefix(arrival.tuple.source).node }
     let isDirect =
-      choice?.has(FRONTEND_DSR) == true && !tables.has(PREFIX_NO_DSR, arrival.tuple.source)
+      choice?.has(FRONTEND_DSR) == true && !arrival.tuple.isReturned && !tables.has(PREFIX_NO_DSR, arrival.tuple.source)
     return isDirect ? 0 : arrival.tunnelSender
   }
 }

@@ -20,9 +20,11 @@ extension InMemoryDataPlane {
     var admission = Admission()
     if slot != 0 && slot == flow.endpoint || flow.endpoint != 0 && flow.isFromHost { return admission }
     let packet = PolicyPacket(opener, translated: flow.judged)
-    if slot == 0 || !flow.isToHost { judgeEntry(packet, flow, &admission) }
-    if slot != 0 {
-      judge(packet, .egress, slot, .policyEgress, &admission)
+    let isFromPod = slot != 0 || flow.isReturned
+    if !isFromPod || !flow.isToHost { judgeEntry(packet, flow, &admission) }
+    if isFromPod {
+      // What another node has sent back has been judged when it left.
+      if !flow.isReturned { judge(packet, .egress, slot, .policyEgress, &admission) }
       if flow.isToHost { judgeWorkloadToHost(packet, flow, &admission) }
     }
     if flow.endpoint != 0 { judge(packet, .ingress, flow.endpoint, .policyIngress, &admission) }

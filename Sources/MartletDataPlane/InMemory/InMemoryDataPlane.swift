@@ -134,7 +134,9 @@ public final class InMemoryDataPlane: DataPlane {
   private func updateNode() -> [DataPlaneProblem] {
     cluster.describeNode(in: &settings, usesOverlay: options.usesOverlay)
     var problems = reporting("other nodes") {
-      try nodes.update(cluster.otherNodes) { UInt32(Tunnel.innerMTU(1_500, $0)) }
+      try nodes.update(cluster.otherNodes, mtu: { UInt32(Tunnel.innerMTU(1_500, $0)) }) { _ in
+        ModelledFlow.networkInterface
+      }
       try prefixes.replace(
         with: cluster.prefixes(
           masqueradePools: options.masqueradePools, directReturnExclusions: options.directReturnExclusions))

@@ -21,6 +21,10 @@ struct ModelledFlow {
   var isByStack = false
   /// Opener's half: allowed before translation, so that no other policy of the host is asked.
   var isHostAdmitted = false
+  /// Opener's half: it comes in through the tunnel.
+  var isTunnelled = false
+  /// The opener's half is under a tuple that has returned from another node, the other is not.
+  var isReturned = false
   /// Opener's half: where it comes in; `nil`: the host opened it.
   var entry: InterfaceIndex?
   /// Opener's half: where it leaves; `nil`: nowhere.
@@ -51,21 +55,28 @@ struct ModelledFlow {
   }
 
   /// The key of the other half.
-  var partner: FlowTuple { translated.reversed }
+  var partner: FlowTuple {
+    var partner = translated.reversed
+    partner.isReturned = isReturned && !isOpener
+    return partner
+  }
+
+  /// Whether a pod of this node has opened it, and this half is its packets'.
+  var isOpenedByPod: Bool { isOpener && !isByStack && input != Self.network && input != Self.host }
 
   /// Packets of this half come from the network.
   static let network = InterfaceIndex(UInt32(0))
   /// They come from this node.
   static let host = InterfaceIndex.loopback
-  /// The interfaces to the network and to the tunnel as host endpoints know them, out of the way of those of pods.
-  static let (networkInterface, tunnelInterface) = (InterfaceIndex(UInt32.max), InterfaceIndex(UInt32.max - 1))
+  /// The interface to the network as host endpoints know it, out of the way of those of pods.
+  static let networkInterface = InterfaceIndex(UInt32.max)
 
   /// The reply's half of the flow that `opener` begins, as `turn_round` does it.
   func reply(to opener: FlowTuple, openerEndpoint: UInt32, input: InterfaceIndex, tunnelNode: UInt32) -> ModelledFlow {
     ModelledFlow(
       translated: opener.reversed, isOpener: false, isToHost: self.input == Self.host || isFromHost,
-      isByStack: isByStack, endpoint: openerEndpoint,
-      input: input, tunnelNode: tunnelNode, service: service, generation: generation)
+      isByStack: isByStack, isReturned: isReturned, endpoint: openerEndpoint, input: input, tunnelNode: tunnelNode,
+      service: service, generation: generation)
   }
 }
 
@@ -110,9 +121,8 @@ struct ModelledFlows {
     return false
   }
 
-  /// A packet of a known flow; `false` if the flow is forgotten, as it began anew.
-  mutating func advance(_ packet: PacketDescription) -> Bool {
-    let tuple = packet.tuple
+  /// A packet of the known flow under `tuple`; `false` if the flow is forgotten, as it began anew.
+  mutating func advance(_ packet: PacketDescription, under tuple: FlowTuple) -> Bool {
     guard var flow = halves[tuple], var other = halves[flow.partner] else {
       remove(tuple)
       return false

@@ -74,8 +74,8 @@ private struct TupleKey: Hashable {
 
   init(_ tuple: flow_tuple) {
     let ports =
-      UInt64(tuple.source_port) << 40 | UInt64(tuple.destination_port) << 24 | UInt64(tuple.protocol) << 16
-      | UInt64(tuple.icmp_query) << 8 | UInt64(tuple.icmp_answer)
+      UInt64(tuple.source_port) << 48 | UInt64(tuple.destination_port) << 32 | UInt64(tuple.zone) << 24
+      | UInt64(tuple.protocol) << 16 | UInt64(tuple.icmp_query) << 8 | UInt64(tuple.icmp_answer)
     words = [tuple.source.high, tuple.source.low, tuple.destination.high, tuple.destination.low, ports]
   }
 }

@@ -3,6 +3,7 @@ import CBPF
 import MartletModel
 import MartletNetworking
 import MartletServices
+import Netlink
 
 /// Map `nodes`: the other nodes of the cluster, and where their end of the tunnel is.
 final class NodeTable {
@@ -26,19 +27,23 @@ final class NodeTable {
     }
   }
 
-  /// Writes where `others` can be reached; `mtu` is the most that a packet through the tunnel may have.
+  /// Writes where `others` can be reached: by which interface, if that is known, and the most that a packet through the
+  /// tunnel may have.
   ///
   /// A node that is gone keeps its number, with no way to it.
-  func update(_ others: [Node], mtu: (AddressFamily) -> UInt32) throws(BPFError) {
+  func update(
+    _ others: [Node], mtu: (AddressFamily) -> UInt32, interface: (IPAddress) -> InterfaceIndex?
+  ) throws(BPFError) {
     var wanted: [UInt32: node] = [:]
     for other in others {
       let number = numbers.number(of: other.name)
       guard number != 0, let address = other.address(.ipv4) ?? other.address(.ipv6) else { continue }
       wanted[number] = node(
-        address: ip_address(address), name: NodeNumbers.hash(other.name), mtu: mtu(address.family), reserved: 0)
+        address: ip_address(address), name: NodeNumbers.hash(other.name), mtu: mtu(address.family),
+        ifindex: interface(address)?.rawValue ?? 0)
     }
     for (number, before) in entries where wanted[number] == nil {
-      wanted[number] = node(address: ip_address(high: 0, low: 0), name: before.name, mtu: 0, reserved: 0)
+      wanted[number] = node(address: ip_address(high: 0, low: 0), name: before.name, mtu: 0, ifindex: 0)
     }
     for (number, entry) in wanted where entries[number] != entry {
       try map.set(number, entry)
@@ -50,7 +55,7 @@ final class NodeTable {
 extension node: @retroactive Equatable {
   /// Whether all fields are the same.
   public static func == (left: node, right: node) -> Bool {
-    left.name == right.name && left.mtu == right.mtu && left.address.high == right.address.high
-      && left.address.low == right.address.low
+    left.name == right.name && left.mtu == right.mtu && left.ifindex == right.ifindex
+      && left.address.high == right.address.high && left.address.low == right.address.low
   }
 }

@@ -70,7 +70,11 @@ final class KernelDatapath: @unchecked Sendable {
     try Self.copy(tables.prefixes, to: maps.prefixes)
     maps.backends.write((0..<1 << 10).map(tables.backends.read), at: 0)
     maps.maglev.write((0..<1 << 12).map(tables.maglev.read), at: 0)
-    for number in 1..<UInt32(8) { try maps.nodes.set(number, try #require(try tables.nodes.get(number))) }
+    for number in 1..<UInt32(8) {
+      var node = try #require(try tables.nodes.get(number))
+      node.ifindex = network.index
+      try maps.nodes.set(number, node)
+    }
     for (name, interface) in pods {
       guard let slot = dataPlane.slot(of: name) else { continue }
       try maps.endpoints.set(slot, endpoint(ifindex: interface.index, mtu: 1_500))
