@@ -33,6 +33,12 @@ static __always_inline bool is_link_control(const struct packet *packet)
 	       packet->ttl == 1;
 }
 
+/* A frame of somebody else's, which the NIC sees while something listens to all: the stack drops it. */
+static __always_inline bool is_for_others(const struct __sk_buff *skb, enum hook hook)
+{
+	return hook == HOOK_FROM_NET && skb->pkt_type == PACKET_OTHERHOST;
+}
+
 /* Whether node ports answer on loopback addresses; set by user space. */
 const volatile __u32 serves_loopback = 0;
 
@@ -185,7 +191,7 @@ static __always_inline int handle(struct __sk_buff *skb, enum hook hook)
 	__u32 stages;
 	int result;
 
-	if (is_decided(skb))
+	if (is_decided(skb) || is_for_others(skb, hook))
 		return to_stack(skb);
 	count(skb, COUNTER_FROM_POD + hook);
 	/* Of another network, which the kernel has taken the tag of: pods have none, and the host's is not ours. */

@@ -191,4 +191,17 @@ import Testing
     try fixture.send(arp, at: .fromPod(.pod1)).expect(.pass, arp)
     #expect(try fixture.counts() == ["from_pod": 2, "from_net": 1, "drop_not_ip": 1])
   }
+
+  /// What a NIC sees while something listens to all that is on the wire.
+  @Test(arguments: AddressFamily.allCases) func framesForOthers(family: AddressFamily) throws {
+    let fixture = try DatapathFixture()
+    try fixture.serve(at: .service, 80, .tcp, family, by: [(.pod1, 8080)])
+    for (receiver, goesOn) in [(MACAddress(2, 0, 0, 0, 0, 3), false), (MACAddress(2, 0, 0, 0, 0, 2), true)] {
+      let opening = PacketBuilder().ethernet(to: receiver)
+        .ip(from: Party.client.address(family), to: Party.service.address(family)).tcp(from: 40_000, to: 80, flags: .syn)
+      try fixture.send(opening, at: .fromNet).expect(goesOn ? .redirect : .pass, goesOn ? nil : opening)
+      #expect(try fixture.halfCounts() == (0, goesOn ? 2 : 0))
+    }
+    #expect(try fixture.counts() == ["from_net": 1, "flows_created": 1])
+  }
 }

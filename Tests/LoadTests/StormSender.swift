@@ -8,18 +8,20 @@ import MartletPolicy
 final class StormSender {
   private let program: Program
   private let context: SocketBufferContext
+  private let link: PacketBuilder
   private let question: StormQuestion
 
   init(_ question: StormQuestion, _ node: StormNode) throws {
     let interface = question.sender.flatMap { node.pods[$0] } ?? node.network
     program = try Program(attachedTo: .tcx(.ingress, interface: interface.index))
     context = SocketBufferContext(interface: interface.index)
+    link = PacketBuilder().ethernet(to: interface.mac)
     self.question = question
   }
 
   func send(from port: UInt16) throws -> PolicyDecision {
     let packet = question.packet
-    let ip = PacketBuilder().ethernet().ip(from: packet.source, to: packet.destination)
+    let ip = link.ip(from: packet.source, to: packet.destination)
     let bytes =
       packet.protocol == .tcp
       ? ip.tcp(from: port, to: packet.destinationPort, flags: .syn).bytes

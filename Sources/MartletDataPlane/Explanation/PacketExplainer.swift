@@ -144,7 +144,8 @@ public final class PacketExplainer {
   private func observe(_ packet: PolicyPacket, at place: Place) throws -> Observation {
     // What is dropped there, the next hook drops by the same tables, and counts it.
     let isDroppedOnWire = try place.program == "from_net" && probe.isDroppedOnWire(packet, at: place.interface)
-    let result = try probe.run(place.program, at: place.interface, packet)
+    let receiver = try netlink.link(place.interface)?.macAddress ?? MACAddress(bits: 0)
+    let result = try probe.run(place.program, at: place.interface, receiver: receiver, packet)
     let reasons = result.counters.filter { $0.hasPrefix("drop_") }.sorted()
     if result.isDropped || !reasons.isEmpty || isDroppedOnWire {
       return Observation(text: "dropped", reason: try reasons.map(meaning).joined(separator: ", "))

@@ -3,19 +3,19 @@ import MartletPolicy
 
 /// A packet on an Ethernet, to run programs on: one that opens a connection, or a message of its own.
 enum ProbeFrame {
-  /// The bytes of `packet`, with correct checksums.
-  static func bytes(_ packet: PolicyPacket) -> [UInt8] {
+  /// The bytes of `packet`, with correct checksums, for whoever has the link address `receiver`.
+  static func bytes(_ packet: PolicyPacket, to receiver: MACAddress = MACAddress(bits: 0)) -> [UInt8] {
     var payload = transport(packet)
     let pseudo = pseudoHeader(packet, length: payload.count)
     if let position = checksumPosition(packet.protocol) {
       let sum = checksum(packet.protocol == .icmp ? payload : pseudo + payload)
       (payload[position], payload[position + 1]) = (UInt8(sum >> 8), UInt8(sum & 0xff))
     }
-    return ethernet(packet.family) + header(packet, length: payload.count) + payload
+    return ethernet(packet.family, to: receiver) + header(packet, length: payload.count) + payload
   }
 
-  private static func ethernet(_ family: AddressFamily) -> [UInt8] {
-    [UInt8](repeating: 0x02, count: 12) + (family == .ipv4 ? [0x08, 0x00] : [0x86, 0xdd])
+  private static func ethernet(_ family: AddressFamily, to receiver: MACAddress) -> [UInt8] {
+    receiver.bytes + [UInt8](repeating: 0x02, count: 6) + (family == .ipv4 ? [0x08, 0x00] : [0x86, 0xdd])
   }
 
   private static func header(_ packet: PolicyPacket, length: Int) -> [UInt8] {

@@ -53,13 +53,15 @@ final class ProbeRun {
     return try program(WireProgram.name, interface).testRun(ProbeFrame.bytes(packet), context: context).returnValue == 1
   }
 
-  /// Runs `program` as it is attached to `interface`. It is run again as long as something else may have moved counters
-  /// in the meantime.
-  func run(_ name: String, at interface: InterfaceIndex, _ packet: PolicyPacket) throws(BPFError) -> Result {
+  /// Runs `program` as it is attached to `interface`, whose link address is `receiver`. It is run again as long as
+  /// something else may have moved counters in the meantime.
+  func run(
+    _ name: String, at interface: InterfaceIndex, receiver: MACAddress, _ packet: PolicyPacket
+  ) throws(BPFError) -> Result {
     let program = try program(name, interface)
-    var result = try run(program, interface, packet)
+    var result = try run(program, interface, receiver, packet)
     for _ in 0..<8 where result.counters.count(where: { $0.hasPrefix("drop_") }) > 1 {
-      result.counters.formIntersection(try run(program, interface, packet).counters)
+      result.counters.formIntersection(try run(program, interface, receiver, packet).counters)
     }
     return result
   }
@@ -69,7 +71,7 @@ final class ProbeRun {
   }
 
   private func run(
-    _ program: borrowing Program, _ interface: InterfaceIndex, _ packet: PolicyPacket
+    _ program: borrowing Program, _ interface: InterfaceIndex, _ receiver: MACAddress, _ packet: PolicyPacket
   ) throws(BPFError) -> Result {
     let key = packet.flowTuple.key
     let cookie = try NetworkNamespaceCookie.current()
@@ -78,7 +80,7 @@ final class ProbeRun {
     let affinities = try affinities(of: clients)
     let before = try counts()
     let run = try program.testRun(
-      ProbeFrame.bytes(packet), context: SocketBufferContext(interface: interface.rawValue))
+      ProbeFrame.bytes(packet, to: receiver), context: SocketBufferContext(interface: interface.rawValue))
     let after = try counts()
     let flow = try maps.unconfirmedFlows.get(key)
     if let flow {

@@ -41,6 +41,8 @@ final class KernelDatapath: @unchecked Sendable {
     namespace = try NetworkNamespace()
     world = try NetworkNamespace()
     network = try namespace.addVeth("eth0", peer: world, "eth0").near
+    // As frames have it for whom they are for.
+    try namespace.ip("link set eth0 address \(MACAddress(2, 0, 0, 0, 0, 2))")
     tunnel = try namespace.addVeth("tunnel", peer: world, "tunnel").near
     pods = [
       Scene.a: try namespace.addVeth("pod-a", peer: world, "pod-a").near,

@@ -47,7 +47,9 @@ final class LoadedDatapath: Sendable {
     node = try NetworkNamespace()
     world = try NetworkNamespace()
     let wire = try node.addVeth("eth0", peer: world, "wire")
-    network = wire.near
+    // As frames have it for whom they are for, unless they say otherwise.
+    try node.ip("link set eth0 address \(MACAddress(2, 0, 0, 0, 0, 2))")
+    network = try node.interface("eth0")
     routerMAC = wire.far.mac
     pods = [
       .pod1: try node.addVeth("pod1", peer: world, "pod1").near,
