@@ -13,6 +13,7 @@ extension BPFDataPlane {
       let host = try HostNetwork(netlink)
       let node = cluster.node
       network = try host.networkInterfaces(named: options.interfaces, of: node)
+      networkAddresses = host.addresses(of: network)
       problems += host.missing(options.interfaces).map {
         DataPlaneProblem("interface \($0)", "there is none of that name: correct --interface, or create it")
       }
@@ -83,7 +84,7 @@ extension BPFDataPlane {
   }
 
   func updateSettings() -> [DataPlaneProblem] {
-    cluster.describeNode(in: &settings, usesOverlay: options.usesOverlay)
+    cluster.describeNode(in: &settings, usesOverlay: options.usesOverlay, networkAddresses: networkAddresses)
     settings.workload_tunnels = options.configuration.allowsWorkloadTunnels ? 1 : 0
     return reporting("settings") { try maps.settings.set(0, settings) }
   }

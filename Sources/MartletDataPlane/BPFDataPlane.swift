@@ -90,6 +90,8 @@ public final class BPFDataPlane: DataPlane {
   var settings = CBPF.settings()
   /// What the kernel has beside the addresses of the node's object: they come and go.
   var ownAddresses: [IPAddress] = []
+  /// Those of them that the interfaces to the network have.
+  var networkAddresses: [IPAddress] = []
   /// The interfaces to the network, and all others that a host endpoint protects and no pod is plugged in by.
   var network: Set<InterfaceIndex> = []
 

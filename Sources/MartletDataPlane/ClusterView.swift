@@ -106,9 +106,16 @@ struct ClusterView {
   }
 
   /// Enters in `settings` what they say of this node.
-  func describeNode(in settings: inout settings, usesOverlay: Bool) {
-    settings.node4 = ip_address(node?.address(.ipv4) ?? .unspecified(.ipv4))
-    settings.node6 = ip_address(node?.address(.ipv6) ?? .unspecified(.ipv6))
+  ///
+  /// - Parameter networkAddresses: those that its interfaces to the network have. Of a family that the node's object does
+  ///   not list the first stands for the node.
+  func describeNode(in settings: inout settings, usesOverlay: Bool, networkAddresses: [IPAddress] = []) {
+    func address(_ family: AddressFamily) -> ip_address {
+      ip_address(
+        node?.address(family) ?? networkAddresses.first { $0.family == family } ?? .unspecified(family))
+    }
+    settings.node4 = address(.ipv4)
+    settings.node6 = address(.ipv6)
     settings.overlay = usesOverlay ? 1 : 0
   }
 }

@@ -64,8 +64,14 @@ struct HostNetwork {
   }
 
   /// The addresses by which this node can be reached, other than through a link alone. Sorted, each once.
-  var ownAddresses: [IPAddress] {
-    Set(addresses.filter { $0.scope == .universe }.map(\.address)).sorted()
+  var ownAddresses: [IPAddress] { Set(addresses.filter { $0.scope == .universe }.map(\.address)).sorted() }
+
+  /// Likewise by `interfaces` alone; the lasting ones first.
+  func addresses(of interfaces: Set<InterfaceIndex>) -> [IPAddress] {
+    let found = addresses.filter { $0.scope == .universe && interfaces.contains($0.interface) }
+      .sorted { $0.address < $1.address }
+    return (found.filter { !$0.flags.contains(.secondary) } + found.filter { $0.flags.contains(.secondary) })
+      .map(\.address)
   }
 
   /// Where the pod is plugged in: the interface that the kernel's own route to its address names. `nil` while there is

@@ -40,6 +40,23 @@ import Testing
     #expect(try cluster.pod(1, 2).ask(late, 30080, .packets(family)).replies.isEmpty)
   }
 
+  /// Nodes that list addresses of one family have node ports in the other as well, at what the kernel has.
+  @Test(arguments: AddressFamily.allCases) func familyThatNodesDoNotListIsServed(_ family: AddressFamily) throws {
+    let listed: AddressFamily = family == .ipv4 ? .ipv6 : .ipv4
+    let nodes = (0..<3).map { index -> JSON in
+      let address = cluster.node(index + 1)[listed]
+      return cluster.nodeObject(index).merging([
+        "status": ["addresses": [["type": "InternalIP", "address": "\(address)"]]]
+      ])
+    }
+    try cluster.apply(services: [.nodePort], slices: [.init(["p21"])], others: nodes)
+    for target in 1...3 {
+      let answers = try cluster.client.ask(SocketAddress(cluster.node(target)[family], 30080))
+      #expect(answers.outcome == .answered(by: ["p21"]), "node \(target)")
+      #expect(answers.peers == [cluster.client[family]], "node \(target)")
+    }
+  }
+
   @Test(arguments: AddressFamily.allCases) func releasedNodePortIsFreeForAProcess(_ family: AddressFamily) throws {
     let service = ServiceManifest.nodePort.with { $0.ports = [.init(80, nodePort: 9090)] }
     try cluster.apply(services: [service], slices: [.init(["p21"])])
