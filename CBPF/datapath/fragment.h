@@ -57,7 +57,7 @@ static __always_inline struct fragment_key fragment_key(const struct __sk_buff *
 		.destination = packet->tuple.destination,
 		.identification = packet->identification,
 		.ifindex = skb->ifindex,
-		.protocol = packet->tuple.protocol,
+		.protocol = packet->family == 4 ? packet->tuple.protocol : 0,
 		.egress = from_stack(hook),
 	};
 }
@@ -204,6 +204,7 @@ static __always_inline int pass_first_fragment(struct __sk_buff *skb, const stru
 		.begun = ticks(),
 		.source_port = packet->tuple.source_port,
 		.destination_port = packet->tuple.destination_port,
+		.protocol = packet->tuple.protocol,
 		.seen = 1,
 		.received = fragment_length(packet),
 	};
@@ -219,6 +220,7 @@ static __always_inline int pass_first_fragment(struct __sk_buff *skb, const stru
 	}
 	before->source_port = first.source_port;
 	before->destination_port = first.destination_port;
+	before->protocol = first.protocol;
 	before->received = first.received;
 	/* Fully ordered, as an exchange is. */
 	if (__sync_lock_test_and_set(&before->seen, 1))
@@ -229,13 +231,14 @@ static __always_inline int pass_first_fragment(struct __sk_buff *skb, const stru
 	return VERDICT_PROCEED;
 }
 
-/* Gives a later fragment the ports of its first; -1 if that has not been seen. */
+/* Gives a later fragment the protocol and ports of its first; -1 if that has not been seen. */
 static __always_inline int recall_fragment(struct __sk_buff *skb, struct packet *packet, const struct fragment_key *key)
 {
 	struct fragmented_datagram *datagram = find_datagram(key);
 
 	if (!datagram || !datagram->seen)
 		return -1;
+	packet->tuple.protocol = datagram->protocol;
 	packet->tuple.source_port = datagram->source_port;
 	packet->tuple.destination_port = datagram->destination_port;
 	if (is_completed(skb, packet, datagram))
@@ -244,8 +247,8 @@ static __always_inline int recall_fragment(struct __sk_buff *skb, struct packet 
 }
 
 /*
- * Finds the ports of a fragment: VERDICT_PROCEED with them, or what becomes of it for now. Of what a pod sends from an
- * address that it may not use nothing is kept; on its own link it has some that nobody has told us.
+ * Finds the ports of a fragment, once: VERDICT_PROCEED with them, or what becomes of it for now. Of what a pod sends
+ * from an address that it may not use nothing is kept; on its own link it has some that nobody has told us.
  */
 __noinline int pass_fragment(struct __sk_buff *skb, struct packet *packet, __u32 hook)
 {
@@ -254,6 +257,9 @@ __noinline int pass_fragment(struct __sk_buff *skb, struct packet *packet, __u32
 
 	if (!packet)
 		return drop(skb, COUNTER_DROP_FRAGMENT);
+	if (packet->has_passed_fragments)
+		return VERDICT_PROCEED;
+	packet->has_passed_fragments = 1;
 	if (hook == HOOK_FROM_POD && !is_link_scoped(packet->tuple.destination, packet->family, hook) &&
 	    !source_valid(skb, packet, find_address(&packet->tuple.source), hook))
 		return drop(skb, COUNTER_DROP_SOURCE_ADDRESS);

@@ -59,7 +59,7 @@ struct packet {
 	__u8 icmp_type;
 	__u8 sctp_chunk; /* type of the first chunk */
 	__u8 icmp_code;
-	__u8 reserved;
+	__u8 has_passed_fragments; /* 1: a fragment whose datagram is known, as are its ports */
 };
 
 #define ADDRESS_V4_PREFIX __bpf_constant_cpu_to_be64(0x0000ffff00000000ULL)

@@ -7,6 +7,7 @@
 #define MARTLET_UNTRACKED_H
 
 #include "address.h"
+#include "fragment.h"
 #include "host_endpoint.h"
 #include "reply.h"
 #include "sender.h"
@@ -38,34 +39,53 @@ static __always_inline bool is_of_host(const struct __sk_buff *skb, const struct
 				: find_address(&packet->tuple.destination).kind == ADDRESS_THIS_NODE;
 }
 
-/*
- * VERDICT_PROCEED, or the verdict. What is allowed is final for the host's own traffic, which nobody tracks or judges
- * any more; what is forwarded to pods has to be. A later fragment has no ports, and goes where its first one goes.
- */
-__noinline int pass_untracked(struct __sk_buff *skb, const struct packet *packet, __u32 hook, __u32 stages)
+/* What the policies say of a packet: enum policy_action, or 0; by policies that were not changed meanwhile. */
+static __always_inline int judge_packet_untracked(struct __sk_buff *skb, const struct packet *packet,
+						  struct policy_scratch *scratch, enum hook hook, bool of_host)
 {
-	struct policy_scratch *scratch = current_policy_scratch();
 	int action = 0, i;
-	bool of_host;
 
-	if (!packet || !scratch || is_on_loopback(skb))
-		return VERDICT_PROCEED;
-	if (stages & UNTRACKED_BLOCKED && is_blocked(&packet->tuple.source))
-		return drop(skb, COUNTER_DROP_BLOCKED);
-	if (!(stages & ~UNTRACKED_BLOCKED) || packet->fragment == FRAGMENT_LATER)
-		return VERDICT_PROCEED;
-	of_host = is_of_host(skb, packet, hook);
 	for (i = 0; i < 2; i++) {
 		describe_packet(&scratch->subject, packet);
 		action = judge_untracked(scratch, skb->ifindex, from_stack(hook), of_host);
 		if (!is_overtaken(&scratch->subject))
 			break;
 	}
-	if (!action)
+	return action;
+}
+
+/*
+ * VERDICT_PROCEED, or the verdict. What is allowed is final for the host's own traffic, which nobody tracks or judges
+ * any more; what is forwarded to pods has to be. A later fragment is judged by the ports of its first one, which is
+ * remembered unless it is dropped. The tunnel between nodes is never closed.
+ */
+__noinline int pass_untracked(struct __sk_buff *skb, struct packet *packet, __u32 hook, __u32 stages)
+{
+	struct policy_scratch *scratch = current_policy_scratch();
+	int action, result = VERDICT_PROCEED;
+	bool of_host;
+
+	if (!packet || !scratch || is_on_loopback(skb))
 		return VERDICT_PROCEED;
-	if (action == POLICY_ALLOW)
-		return of_host ? to_stack(skb) : VERDICT_PROCEED;
-	return end_denied(skb, packet, admission(action, COUNTER_DROP_HOST_POLICY), hook);
+	if (stages & UNTRACKED_BLOCKED && is_blocked(&packet->tuple.source))
+		return drop(skb, COUNTER_DROP_BLOCKED);
+	if (!(stages & ~UNTRACKED_BLOCKED))
+		return VERDICT_PROCEED;
+	if (packet->fragment == FRAGMENT_LATER)
+		result = pass_fragment(skb, packet, hook);
+	if (result != VERDICT_PROCEED)
+		return result;
+	if (hook == HOOK_FROM_NET && is_tunnel_arrival(&packet->tuple))
+		return VERDICT_PROCEED;
+	of_host = is_of_host(skb, packet, hook);
+	action = judge_packet_untracked(skb, packet, scratch, hook, of_host);
+	if (action && action != POLICY_ALLOW)
+		return end_denied(skb, packet, admission(action, COUNTER_DROP_HOST_POLICY), hook);
+	if (packet->fragment == FRAGMENT_FIRST)
+		result = pass_fragment(skb, packet, hook);
+	if (result != VERDICT_PROCEED)
+		return result;
+	return action == POLICY_ALLOW && of_host ? to_stack(skb) : VERDICT_PROCEED;
 }
 
 #endif

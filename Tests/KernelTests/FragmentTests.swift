@@ -206,6 +206,28 @@ import Testing
     #expect(try datagram.fixture.counts()["fragments_held"] == 2)
   }
 
+  /// What is cut up may begin with options, and then only the first piece says which protocol it is of.
+  @Test(arguments: [[0, 1, 2], [2, 1, 0]]) func optionsInsideTheFragments(order: [Int]) throws {
+    let fixture = try DatapathFixture()
+    try fixture.serve(at: .service, 80, .udp, .ipv6, by: [(.pod2, 8080)])
+    func pieces(to server: Party, _ port: UInt16, timeToLive: UInt8 = 64) -> [[UInt8]] {
+      PacketBuilder().ethernet()
+        .ip(from: Party.pod1.address(.ipv6), to: server.address(.ipv6), timeToLive: timeToLive)
+        .destinationOptions().udp(from: 40_000, to: port).payload(count: 300)
+        .fragments(ofAtMost: 120, identification: 78)
+    }
+    let (sent, arriving) = (pieces(to: .service, 80), pieces(to: .pod2, 8080, timeToLive: 63))
+    try #require(sent.count == 3)
+    for index in order {
+      let outcome = try fixture.send(sent[index], at: .fromPod(.pod1))
+      guard index == 0 || order[0] == 0 else { continue }
+      #expect(outcome.verdict == .redirect, "fragment \(index)")
+      #expect(PacketDifference(expected: arriving[index], actual: outcome.packet) == nil, "fragment \(index)")
+    }
+    #expect(try fixture.halfCounts() == (0, 2), "one flow")
+    #expect(try fixture.counts()["fragments_held"] ?? 0 == (order[0] == 0 ? 0 : 2))
+  }
+
   /// "Fragments" that are whole datagrams (RFC 6946) need nobody to remember them.
   @Test func atomicFragment() throws {
     let fixture = try DatapathFixture()

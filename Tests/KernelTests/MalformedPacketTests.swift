@@ -198,7 +198,8 @@ import Testing
     try fixture.serve(at: .service, 80, .tcp, family, by: [(.pod1, 8080)])
     for (receiver, goesOn) in [(MACAddress(2, 0, 0, 0, 0, 3), false), (MACAddress(2, 0, 0, 0, 0, 2), true)] {
       let opening = PacketBuilder().ethernet(to: receiver)
-        .ip(from: Party.client.address(family), to: Party.service.address(family)).tcp(from: 40_000, to: 80, flags: .syn)
+        .ip(from: Party.client.address(family), to: Party.service.address(family))
+        .tcp(from: 40_000, to: 80, flags: .syn)
       try fixture.send(opening, at: .fromNet).expect(goesOn ? .redirect : .pass, goesOn ? nil : opening)
       #expect(try fixture.halfCounts() == (0, goesOn ? 2 : 0))
     }

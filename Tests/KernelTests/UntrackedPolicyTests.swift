@@ -193,4 +193,40 @@ import Testing
     try fixture.policy.protect(fixture.datapath.network, by: endpoint)
     try fixture.send(packet(.tcp, family, .data, from: .client, to: .pod1), at: .fromNet).expect(.drop)
   }
+
+  /// A datagram to or from the node in three pieces.
+  private func pieces(_ family: AddressFamily, from client: Party, to server: Party, _ port: UInt16) -> [[UInt8]] {
+    PacketBuilder().ethernet().ip(from: client.address(family), to: server.address(family))
+      .udp(from: 40_000, to: port).payload(count: 2_000).fragments(ofAtMost: 800, identification: UInt32(port))
+  }
+
+  /// They belong to one datagram, of which only the first says whom it is for.
+  @Test(arguments: AddressFamily.allCases) func fragmentsGoWhereTheirFirstGoes(family: AddressFamily) throws {
+    let fixture = try fixture {
+      let rules = [Rule(POLICY_ALLOW, 1, [POLICY_PORT: [1]]), Rule(POLICY_DENY, 2)]
+      ($1.untracked_ingress, $1.untracked_egress) = ($0.write(rules), $0.write(rules))
+      ($1.ingress, $1.egress) = ($0.write([]), $0.write([]))
+    }
+    fixture.policy.classify(POLICY_PLANE_UDP, 8080, as: 1)
+    for (client, server, place) in [(Party.client, Party.node, Place.fromNet), (.node, .client, .toNet)] {
+      for piece in pieces(family, from: client, to: server, 8080) {
+        let outcome = try fixture.send(piece, at: place)
+        #expect(outcome.verdict == .pass && outcome.packet == piece, "\(client)")
+      }
+      let closed = pieces(family, from: client, to: server, 8081)
+      for piece in closed { try fixture.send(piece, at: place).expect(.drop) }
+    }
+    #expect(try fixture.halfCounts() == (0, 0))
+    let counts = try fixture.counts()
+    #expect(counts["drop_host_policy"] == 2 && counts["fragments_held"] == 4)
+  }
+
+  /// What the tunnel carries is judged inside.
+  @Test(arguments: AddressFamily.allCases) func tunnelsFragmentsPass(family: AddressFamily) throws {
+    let fixture = try fixture { $1.untracked_ingress = $0.write([Rule(POLICY_DENY, 1)]) }
+    for piece in pieces(family, from: .otherNode, to: .node, 14_789) {
+      try fixture.send(piece, at: .fromNet).expect(.pass)
+    }
+    #expect(try fixture.halfCounts() == (0, 0))
+  }
 }

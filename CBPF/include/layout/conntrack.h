@@ -126,8 +126,8 @@ struct fragment_key {
 	struct ip_address destination;
 	__u32 identification; /* as on the wire */
 	__u32 ifindex;	      /* of the interface that it passes */
-	__u8 protocol;
-	__u8 egress; /* 1: the host's stack sends it there */
+	__u8 protocol;	      /* IPv4: IPPROTO_*; IPv6: 0, since only the first fragment says it */
+	__u8 egress;	      /* 1: the host's stack sends it there */
 	__u8 reserved[6];
 };
 
@@ -139,7 +139,7 @@ struct fragmented_datagram {
 	__u32 held;	/* fragments that wait for it */
 	__u32 received; /* bytes behind the IP headers that have passed, of the first fragment and after it */
 	__u32 length;	/* likewise of the whole datagram; 0: the last fragment has not been */
-	__u32 reserved;
+	__u32 protocol; /* IPPROTO_* */
 };
 
 #endif
