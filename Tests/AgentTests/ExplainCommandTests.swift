@@ -1,5 +1,6 @@
 import BPFTesting
 import Foundation
+import MartletNetworking
 import Testing
 
 /// `martlet explain`: what it says of a packet, and that the programs and the model agree on it.
@@ -138,6 +139,7 @@ import Testing
       ("n1", "10.0.1.100", "8081", true), ("n1", "10.0.1.100", "8082", false),
       ("10.0.1.100", "n1", "8081", false), ("10.0.1.100", "n1", "8082", true),
       ("n1", "shop/client", "8081", true), ("n1", "shop/client", "8082", true),
+      ("n1", "n1", "8081", true), ("n1", "n1", "8082", true),
     ] {
       let result = try scene.explain(["--from", from, "--to", to, "--port", port])
       #expect(result.status == .exited(0), "\(from) to \(to) \(port): \(result.output)\(result.errors)")
@@ -154,6 +156,25 @@ import Testing
     let result = try scene.explain(["--from", "shop/client", "--to", "shop/web", "--port", "23"])
     #expect(result.status == .exited(1))
     #expect(result.output.contains("\nmodel    DISAGREES: "), "\(result.output)")
+  }
+
+  /// It would be asked about, and changed.
+  @Test(.timeLimit(.minutes(1))) func `A flow that is running is left alone`() throws {
+    let scene = try PolicyScene()
+    defer { scene.end() }
+    let peer = try scene.node.namespace.interface("client-peer")
+    let opening = PacketBuilder().ethernet(to: try scene.node.namespace.interface("client").mac)
+      .ip(from: IPAddress(10, 65, 1, 12), to: IPAddress(10, 65, 1, 11)).tcp(from: 40_000, to: 8080, flags: .syn)
+    try PacketSocket(peer).send(opening.bytes)
+    func explain(_ port: String) throws -> Command.Result {
+      try scene.explain(["--from", "shop/client", "--to", "shop/web", "--port", "8080", "--source-port", port])
+    }
+    for _ in 0..<2 {
+      let result = try explain("40000")
+      #expect(result.status == .exited(2))
+      #expect(result.errors.contains("is running, to pod shop/web"), "\(result.errors)")
+    }
+    #expect(try explain("40001").status == .exited(0))
   }
 
   @Test(.timeLimit(.minutes(1))) func `What it does not understand is an error that says so`() throws {

@@ -53,6 +53,13 @@ public final class PacketExplainer {
   /// Throws ``PacketQuestionError`` if no program sees such a packet.
   public func explain(_ packet: PolicyPacket, ingressInterface: String? = nil) throws -> Explanation {
     let place = try place(packet, ingressInterface)
+    if let running = try probe.runningFlow(of: packet) {
+      throw PacketQuestionError(
+        """
+        a flow by these ends is running, \(try destination(of: running)), and goes on as it was decided: name another \
+        --source-port to ask about a new one
+        """)
+    }
     let live = try observe(packet, at: place)
     let fate = try predict(packet, at: place, live)
     var explanation = Explanation(

@@ -44,6 +44,13 @@ final class ProbeRun {
     return (result.returnValue == 0 ? nil : policy_action(result.returnValue), result.context.controlBlock.0)
   }
 
+  /// The half of a flow that is running and that the packet would be of; a run would change it.
+  func runningFlow(of packet: PolicyPacket) throws(BPFError) -> flow? {
+    let key = packet.flowTuple.key
+    if let confirmed = try maps.flows.get(key) { return confirmed.flow }
+    return try maps.unconfirmedFlows.get(key)
+  }
+
   // MARK: - Hooks
 
   /// Whether the hook ahead of the kernel's buffers drops the packet.

@@ -77,8 +77,8 @@ extension InMemoryDataPlane {
   func beforeTracking(_ arrival: Arrival) -> PacketFate? {
     guard arrival.origin == .network || arrival.origin == .host else { return nil }
     let isEgress = arrival.origin == .host
-    // What the host says to its own pods does not leave by an interface to the network.
-    if isEgress, tables.kind(arrival.tuple.destination) == ADDRESS_LOCAL_POD { return nil }
+    // What the host says to its own pods, or to itself, does not leave by an interface to the network.
+    if isEgress, tables.kind(arrival.tuple.destination) == ADDRESS_LOCAL_POD || isOnLoopback(arrival) { return nil }
     if !isEgress, options.blockedSources.contains(where: { $0.contains(arrival.tuple.source) }) {
       return PacketFate(.dropped(.blocked))
     }

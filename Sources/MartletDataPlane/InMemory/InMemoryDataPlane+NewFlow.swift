@@ -14,7 +14,7 @@ extension InMemoryDataPlane {
     if tables.isAbsentPod(arrival.tuple.destination) { return PacketFate(.dropped(.noEndpoint)) }
     if arrival.isFromPod && isWorkloadTunnel(arrival.tuple) { return PacketFate(.dropped(.workloadTunnel)) }
     let isByStack = isOfLink || isHostBusiness(arrival)
-    if isByStack && policy.hostEndpoint(at: ModelledFlow.networkInterface) == nil { return PacketFate(.stack) }
+    if isByStack && !isHostJudged(arrival) { return PacketFate(.stack) }
     var translated = arrival.tuple
     translated.isReturned = false
     var flow = ModelledFlow(
@@ -62,6 +62,17 @@ extension InMemoryDataPlane {
     case ADDRESS_THIS_NODE, ADDRESS_OTHER_NODE: return true
     default: return false
     }
+  }
+
+  /// Whether the host says it to itself, by the loopback interface.
+  func isOnLoopback(_ arrival: Arrival) -> Bool {
+    let destination = arrival.tuple.destination
+    return arrival.origin == .host && (destination.isLoopback || tables.kind(destination) == ADDRESS_THIS_NODE)
+  }
+
+  /// Whether the host has a policy where the packet is, so that what it sends and receives itself is tracked.
+  private func isHostJudged(_ arrival: Arrival) -> Bool {
+    !isOnLoopback(arrival) && policy.hostEndpoint(at: ModelledFlow.networkInterface) != nil
   }
 
   /// Whether the sender may use this source address there.

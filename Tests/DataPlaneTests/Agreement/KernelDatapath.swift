@@ -123,8 +123,8 @@ final class KernelDatapath: @unchecked Sendable {
   /// Runs the program that sees packets from `origin` on `packet`.
   func send(_ packet: PacketDescription, from origin: PacketOrigin) throws -> Result {
     let before = try counts()
-    let (name, interface) = try place(origin)
-    let context = SocketBufferContext(interface: interface.index)
+    let (name, interface) = try place(origin, packet)
+    let context = SocketBufferContext(interface: interface)
     let bytes = packet.bytes
     let run = try namespace.run {
       let result = try self.programs.program(named: name).testRun(bytes, context: context)
@@ -137,13 +137,17 @@ final class KernelDatapath: @unchecked Sendable {
       flow: try maps.unconfirmedFlows.get(packet.tuple.key))
   }
 
-  private func place(_ origin: PacketOrigin) throws -> (program: String, Interface) {
+  private func place(_ origin: PacketOrigin, _ packet: PacketDescription) throws -> (program: String, UInt32) {
     switch origin {
-    case .pod(let name): ("from_pod", try #require(pods[name]))
-    case .network: ("from_net", network)
-    case .host: ("to_net", network)
-    case .tunnel: ("from_tunnel", tunnel)
+    case .pod(let name): ("from_pod", try #require(pods[name]).index)
+    case .network: ("from_net", network.index)
+    case .host: try isOwn(packet.destination) ? ("to_host", 1) : ("to_net", network.index)
+    case .tunnel: ("from_tunnel", tunnel.index)
     }
+  }
+
+  private func isOwn(_ address: IPAddress) throws -> Bool {
+    try maps.addresses.get(ip_address(address))?.kind == ADDRESS_THIS_NODE.rawValue
   }
 
   private func counts() throws -> [String: UInt64] {
