@@ -15,6 +15,7 @@ let package = Package(
     .library(name: "MartletDataPlane", targets: ["MartletDataPlane"]),
     .library(name: "MartletKubernetes", targets: ["MartletKubernetes"]),
     .library(name: "KubeProxyRules", targets: ["KubeProxyRules"]),
+    .plugin(name: "EmbedBPF", targets: ["EmbedBPF"]),
     .executable(name: "martlet", targets: ["martlet"]),
   ],
   traits: [
