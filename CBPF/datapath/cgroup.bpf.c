@@ -81,7 +81,7 @@ static __always_inline int choose_for_stream(struct bpf_sock_addr *ctx, const st
 	result = choose_of(frontend, asked, CLIENT_OF_NODE, &choice);
 	if (result != SERVICE_CHOSEN)
 		return result;
-	*given = backend_peer(&choice.backend);
+	*given = backend_peer(&choice.backend, 0);
 	return remember_stream(ctx, &peer, given) ? SERVICE_NONE : SERVICE_CHOSEN;
 }
 
@@ -92,7 +92,9 @@ static __always_inline int choose_for_datagram(struct bpf_sock_addr *ctx, const 
 	struct frontend *frontend = find_frontend(asked);
 	__u64 socket = bpf_get_socket_cookie(ctx);
 	struct socket_peer peer = asked_peer(asked);
+	struct settings *current = current_settings();
 	struct service_choice choice = {};
+	__u32 generation;
 	bool recalled;
 	int result;
 
@@ -100,15 +102,17 @@ static __always_inline int choose_for_datagram(struct bpf_sock_addr *ctx, const 
 		meet_directly(socket, &peer);
 		return unserved(ctx, asked);
 	}
-	if (!is_balanced(ctx))
+	if (!current || !is_balanced(ctx))
 		return SERVICE_NONE;
-	recalled = recall_datagram(socket, &peer, policy_slice(frontend, CLIENT_OF_NODE), given);
+	recalled = recall_datagram(socket, &peer, frontend->service, given);
 	if (!recalled) {
+		/* Read before the services: what they revoke meanwhile counts as later. */
+		generation = *(volatile __u32 *)&current->service_generation;
 		choice.client = client_key(ctx, &asked->destination);
 		result = choose_of(frontend, asked, CLIENT_OF_NODE, &choice);
 		if (result != SERVICE_CHOSEN)
 			return result;
-		*given = backend_peer(&choice.backend);
+		*given = backend_peer(&choice.backend, generation);
 	}
 	return remember_datagram(socket, &peer, given, recalled) ? SERVICE_NONE : SERVICE_CHOSEN;
 }

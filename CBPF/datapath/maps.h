@@ -5,7 +5,6 @@
 
 #include "layout/conntrack.h"
 #include "layout/endpoint.h"
-#include "layout/settings.h"
 #include "shared_maps.h"
 
 /*
@@ -75,25 +74,11 @@ struct {
 } nodes SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct settings);
-} settings SEC(".maps");
-
-struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1 << 17);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u32);
 	__type(value, struct service_name);
 } service_names SEC(".maps");
-
-static __always_inline struct settings *current_settings(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&settings, &zero);
-}
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * The maps that programs of all kinds use: services, addresses, counters. The first object to be loaded creates them,
- * the others are given them.
+ * The maps that programs of all kinds use: services, addresses, counters, settings. The first object to be loaded
+ * creates them, the others are given them.
  */
 #ifndef MARTLET_SHARED_MAPS_H
 #define MARTLET_SHARED_MAPS_H
@@ -12,6 +12,7 @@
 #include "layout/counter.h"
 #include "layout/endpoint.h"
 #include "layout/service.h"
+#include "layout/settings.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -66,5 +67,19 @@ struct {
 	__type(key, __u32);
 	__type(value, struct counter_value);
 } counters SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct settings);
+} settings SEC(".maps");
+
+static __always_inline struct settings *current_settings(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&settings, &zero);
+}
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "affinity.h"
 #include "layout/socket.h"
+#include "revocation.h"
 
 /* Lives and dies with the socket. */
 struct {
@@ -27,9 +28,15 @@ static __always_inline bool same_peer(const struct socket_peer *a, const struct 
 	return a->port == b->port && address_equal(a->address, b->address);
 }
 
-static __always_inline struct socket_peer backend_peer(const struct backend *backend)
+/* A backend that has been chosen when the services were of this generation. */
+static __always_inline struct socket_peer backend_peer(const struct backend *backend, __u32 service_generation)
 {
-	return (struct socket_peer){.address = backend->address, .port = backend->port, .flags = backend->flags};
+	return (struct socket_peer){
+		.address = backend->address,
+		.port = backend->port,
+		.flags = backend->flags,
+		.service_generation = service_generation,
+	};
 }
 
 /* -1: no memory. */
@@ -62,20 +69,20 @@ static __always_inline struct socket_peer_key datagram_key(__u64 socket, const s
 	};
 }
 
-/* The backend that the socket's datagrams to `asked` went to, if it may still be used. */
-static __always_inline bool recall_datagram(__u64 socket, const struct socket_peer *asked, struct backend_slice slice,
+/* The backend that the socket's datagrams to `asked` went to, if it still serves: perhaps no new clients. */
+static __always_inline bool recall_datagram(__u64 socket, const struct socket_peer *asked, __u32 service,
 					    struct socket_peer *given)
 {
 	struct socket_peer_key key = datagram_key(socket, asked, SOCKET_PEER_ASKED);
 	struct socket_peer *stored = bpf_map_lookup_elem(&datagram_peers, &key);
-	struct backend backend;
-	__u32 index;
+	struct revocation_key backend = {.service = service};
 
 	if (!stored)
 		return false;
 	*given = *stored;
-	backend = (struct backend){.address = given->address, .port = given->port, .flags = given->flags};
-	return find_in_slice(slice, &backend, &index);
+	backend.address = given->address;
+	backend.port = given->port;
+	return !is_revoked_since(&backend, given->service_generation);
 }
 
 /*

@@ -7,14 +7,8 @@
 #define MARTLET_STALE_H
 
 #include "flow.h"
+#include "revocation.h"
 #include "sender.h"
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 1 << 15);
-	__type(key, struct revocation_key);
-	__type(value, __u32);
-} revocations SEC(".maps");
 
 /* Whether the pod that this half's packets go to is not in its slot any more; another may be. */
 static __always_inline bool has_lost_pod(const struct flow *flow)
@@ -33,13 +27,6 @@ static __always_inline bool has_lost_pod(const struct flow *flow)
 static __always_inline bool has_lost_an_end(const struct flow *flow, const struct flow *other)
 {
 	return has_lost_pod(flow) || (other && has_lost_pod(other));
-}
-
-static __always_inline bool is_revoked_since(const struct revocation_key *key, __u32 generation)
-{
-	__u32 *since = bpf_map_lookup_elem(&revocations, key);
-
-	return since && (__s32)(*since - generation) > 0;
 }
 
 /* Whether the opener would be served otherwise today: what it asked, and whom it was sent to, as they were then. */

@@ -49,14 +49,18 @@ import Testing
     #expect(socket.exchange().reply?.server == "p31")
   }
 
-  @Test(arguments: AddressFamily.allCases) func udpFlowsToBackendsThatServeStay(_ family: AddressFamily) throws {
+  @Test(arguments: Access.all, [true, false])
+  func udpFlowsToBackendsThatServeStay(_ access: Access, isConnected: Bool) throws {
     try apply(["p21", "p31"])
-    let socket = try cluster.pod(1, 2).connect(.udp, to: SocketAddress(DualAddress.web[family], 80))
+    let socket = try cluster.pod(1, 2).connect(
+      .udp, to: SocketAddress(DualAddress.web[access.family], 80), balancing: access.balancing, isConnected: isConnected)
     let first = try #require(socket.exchange().reply).server
     try apply([.init(first), "p11"])
     #expect(socket.exchange().reply?.server == first)
     try apply([.terminating(first), "p11"])
     #expect(socket.exchange().reply?.server == first, "it serves while it terminates")
+    try apply([.finished(first), "p11"])
+    #expect(socket.exchange().reply?.server == "p11")
   }
 
   @Test(arguments: AddressFamily.allCases) func flowsOfAnotherPortAreLeftAlone(_ family: AddressFamily) throws {

@@ -142,21 +142,26 @@ private let refused = TestSocket.Failure(call: "connect", number: ECONNREFUSED)
     #expect(try node.balanced() == 10)
   }
 
-  @Test func socketMovesOnWhenItsBackendGoes() throws {
+  @Test func socketMovesOnWhenItsBackendServesNoLonger() throws {
     let (first, second) = (try node.server(.datagram, in: 1), try node.server(.datagram, in: 2))
     let socket = try node.socket(.datagram, .ipv4, of: .pod)
     try node.publish(Way.ipv4.virtual, .datagram, to: [target(1, .ipv4)])
     try socket.send("one", to: Way.ipv4.virtual)
     #expect(try first.receive().text == "one")
+    // It takes no new clients, and still serves the old ones.
     try node.publish(Way.ipv4.virtual, .datagram, to: [target(2, .ipv4)])
     try socket.send("two", to: Way.ipv4.virtual)
+    #expect(try first.receive().text == "two")
+    try node.revoke(target(1, .ipv4))
+    try socket.send("three", to: Way.ipv4.virtual)
     let (text, from) = try second.receive()
-    #expect(text == "two")
+    #expect(text == "three")
     try second.send("answer", to: from)
     #expect(try socket.receive().from == Way.ipv4.virtual)
     try node.publish(Way.ipv4.virtual, .datagram, to: [])
+    try node.revoke(target(2, .ipv4))
     #expect(throws: TestSocket.Failure(call: "sendto", number: ECONNREFUSED)) {
-      try socket.send("three", to: Way.ipv4.virtual)
+      try socket.send("four", to: Way.ipv4.virtual)
     }
   }
 

@@ -40,6 +40,8 @@ final class SocketNode {
   private let backends: MappedArray<backend>
   private let addresses: HashMap<ip_address, address_entry>
   private let sourceRanges: LPMTrieMap<source_range_key, UInt32>
+  private let revocations: LRUHashMap<revocation_key, UInt32>
+  private let settings: ArrayMap<settings>
   private let counters: PerCPUArrayMap<counter_value>
   private let object: Object
   private var links: [LinkBox] = []
@@ -64,6 +66,8 @@ final class SocketNode {
     addresses = try HashMap(object.mapDescriptor(named: "addresses"))
     sourceRanges = try LPMTrieMap(object.mapDescriptor(named: "source_ranges"))
     counters = try PerCPUArrayMap(object.mapDescriptor(named: "counters"))
+    revocations = try LRUHashMap(object.mapDescriptor(named: "revocations"))
+    settings = try ArrayMap(object.mapDescriptor(named: "settings"))
     try namespace.addVeth("net0", peer: network, "node")
     try namespace.ip(
       "addr add \(v4)/24 dev net0", "addr add \(v6)/64 dev net0 nodad",
@@ -75,7 +79,6 @@ final class SocketNode {
     for address in [v4, v6] {
       try addresses.set(ip_address(address), address_entry(kind: ADDRESS_THIS_NODE.rawValue, index: 0))
     }
-    let settings = try ArrayMap<settings>(object.mapDescriptor(named: "settings"))
     var current = CBPF.settings()
     (current.node4, current.node6) = (ip_address(v4), ip_address(v6))
     try settings.set(0, current)
@@ -125,6 +128,7 @@ final class SocketNode {
   func balance() throws {
     let names = [
       "frontends", "backends", "maglev", "source_ranges", "affinity", "addresses", "counters", "network_namespaces",
+      "revocations", "settings",
     ]
     var maps: [String: RawMapBox] = [:]
     for name in names { maps[name] = RawMapBox(try RawMap(object.mapDescriptor(named: name))) }
@@ -157,6 +161,16 @@ final class SocketNode {
     entry.cluster = backend_slice(offset: UInt32(nextBackend), count: UInt32(sorted.count))
     nextBackend += sorted.count
     try frontends.set(Self.key(address, kind), entry)
+  }
+
+  /// Says that a backend of `service` serves no longer.
+  func revoke(_ target: SocketAddress, of service: UInt32 = 1) throws {
+    var current = try settings.get(0) ?? CBPF.settings()
+    current.service_generation += 1
+    var key = revocation_key()
+    (key.service, key.address, key.port) = (service, ip_address(target.address), target.port.bigEndian)
+    try revocations.set(key, current.service_generation)
+    try settings.set(0, current)
   }
 
   private func layout(_ target: SocketAddress) -> backend {
