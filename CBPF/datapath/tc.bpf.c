@@ -82,6 +82,12 @@ static __always_inline bool is_recycled(const struct packet *packet, const struc
 	return opens_connection(packet) && flow->state >= FLOW_CLOSING;
 }
 
+/* A connection that is opened by who has answered on its tuple so far: no part of the flow, whatever becomes of that. */
+static __always_inline bool opens_other_way(const struct packet *packet, const struct flow *flow)
+{
+	return opens_connection(packet) && !(flow->flags & FLOW_OPENER);
+}
+
 /*
  * The opener asks again, and nobody has answered: while a service's endpoints move, the node that the first packet was
  * sent to may have had none any more, or not yet. Whoever serves it now is chosen anew. Where answers go directly to
@@ -176,8 +182,12 @@ __noinline int slow_path(struct __sk_buff *skb, struct packet *packet, __u32 hoo
 	}
 	if (flow && !is_recycled(packet, flow)) {
 		result = judge_again(&packet->tuple, flow);
-		if (result != ADMITTED)
+		if (result != ADMITTED && !opens_other_way(packet, flow))
 			return end_denied(skb, packet, result, hook);
+		if (result != ADMITTED) {
+			remove_flow(&packet->tuple, flow);
+			flow = NULL;
+		}
 	}
 	if (flow && !continue_flow(skb, packet, flow))
 		return VERDICT_PROCEED;

@@ -54,9 +54,17 @@ static __always_inline int judge_packet_untracked(struct __sk_buff *skb, const s
 	return action;
 }
 
+/* Whether a packet from or to one of the host's addresses is a service's, or a pod's that leaves with that address. */
+static __always_inline bool is_translated(const struct packet *packet)
+{
+	struct flow *flow = find_flow(&packet->tuple);
+
+	return flow ? !(flow->flags & FLOW_BY_STACK) : find_frontend(&packet->tuple) != NULL;
+}
+
 /*
  * VERDICT_PROCEED, or the verdict. What is allowed is final for the host's own traffic, which nobody tracks or judges
- * any more; what is forwarded to pods has to be. A later fragment is judged by the ports of its first one, which is
+ * any more; what is translated or forwarded to pods has to be. A later fragment is judged by the ports of its first one, which is
  * remembered unless it is dropped. The tunnel between nodes is never closed.
  */
 __noinline int pass_untracked(struct __sk_buff *skb, struct packet *packet, __u32 hook, __u32 stages)
@@ -85,7 +93,7 @@ __noinline int pass_untracked(struct __sk_buff *skb, struct packet *packet, __u3
 		result = pass_fragment(skb, packet, hook);
 	if (result != VERDICT_PROCEED)
 		return result;
-	return action == POLICY_ALLOW && of_host ? to_stack(skb) : VERDICT_PROCEED;
+	return action == POLICY_ALLOW && of_host && !is_translated(packet) ? to_stack(skb) : VERDICT_PROCEED;
 }
 
 #endif

@@ -5,7 +5,7 @@ extension ValueDecoder where Value == EndpointSlice? {
   /// A `discovery.k8s.io/v1` `EndpointSlice`; `nil` if its endpoints are domain names, which no data plane can serve.
   static var endpointSlice: Self {
     Self { (object) throws(FieldError) in
-      let metadata = try ObjectMetadata(object)
+      let metadata = try ObjectMetadata(whole: object)
       guard let family = try object.required("addressType", .addressType) else { return nil }
       return EndpointSlice(
         name: metadata.namespacedName,

@@ -109,6 +109,10 @@ extension Manifest {
       try readItems(object, document: document, apiVersion: apiVersion, kind: kind)
     } else if let known = ObjectKind(apiVersion: apiVersion, kind: kind) {
       try read(object, as: known, document: document)
+    } else if let known = ObjectKind(ofAnotherVersion: apiVersion, kind: kind), known.isPolicy {
+      let versions = known.apiVersions.joined(separator: " or ")
+      let error = FieldError(object["apiVersion"] ?? object, "\"\(apiVersion)\" is not \(versions)")
+      try read(object, as: known, document: document, despite: error.inMember("apiVersion"))
     } else if UnknownKind.mayBePolicy(apiVersion: apiVersion, kind: kind) {
       try refuse(object, document: document, apiVersion: apiVersion, kind: kind)
     } else if unknownKinds["\(apiVersion) \(kind)"] == nil {
@@ -137,7 +141,11 @@ extension Manifest {
     }
   }
 
-  private mutating func read(_ object: ManifestValue, as kind: ObjectKind, document: Int) throws(FieldError) {
+  /// - Parameter version: What is wrong with the object's version, in spite of which it is known which object it is: a
+  ///   policy then lets nothing through.
+  private mutating func read(
+    _ object: ManifestValue, as kind: ObjectKind, document: Int, despite version: FieldError? = nil
+  ) throws(FieldError) {
     let metadata = try ObjectMetadata(object)
     let name = kind.description(metadata)
     var found = FieldProblems()
@@ -146,6 +154,12 @@ extension Manifest {
       resource = try kind.decode(object, &found)
     } catch {
       found.note(error)
+    }
+    if let version {
+      // Of another version's fields nobody knows what they mean here.
+      found = FieldProblems()
+      found.note(version)
+      if case .policy(let policy) = resource { resource = .policy(policy.withoutPassage) }
     }
     for error in found.errors { note(error, .error, of: name, document: document) }
     for warning in found.warnings + object.unknownAnnotations { note(warning, .warning, of: name, document: document) }

@@ -5,7 +5,7 @@ extension ValueDecoder where Value == Node {
   /// A `v1` `Node`.
   static var node: Self {
     Self { (object) throws(FieldError) in
-      let metadata = try ObjectMetadata(object)
+      let metadata = try ObjectMetadata(whole: object)
       var node = Node(name: metadata.name, labels: metadata.labels, isBeingDeleted: metadata.isBeingDeleted)
       try object.inside("spec") { (spec) throws(FieldError) in
         node.podPrefixes = try spec.list("podCIDRs", of: .prefix)

@@ -44,6 +44,16 @@ enum ObjectKind: String, CaseIterable {
     self = known
   }
 
+  /// The kind of that name in the same group, if `apiVersion` is none of its versions.
+  init?(ofAnotherVersion apiVersion: String, kind: String) {
+    func group(_ version: String) -> Substring { version.split(separator: "/").first ?? "" }
+    let known = Self.allCases.first { candidate in
+      candidate.kind == kind && candidate.apiVersions.contains { group($0) == group(apiVersion) }
+    }
+    guard let known else { return nil }
+    self = known
+  }
+
   /// The kind that is written like `kind` but for the case of its letters.
   static func meant(by kind: String) -> String? {
     allCases.map(\.kind).first { $0 != kind && $0.lowercased() == kind.lowercased() }
@@ -54,7 +64,7 @@ enum ObjectKind: String, CaseIterable {
     self == .calicoNetworkPolicy ? "NetworkPolicy" : rawValue
   }
 
-  private var apiVersions: [String] {
+  var apiVersions: [String] {
     switch self {
     case .endpointSlice: ["discovery.k8s.io/v1"]
     case .serviceCIDR, .networkPolicy: ["networking.k8s.io/v1"]
@@ -69,6 +79,7 @@ enum ObjectKind: String, CaseIterable {
 
   /// The kind of policy that it is, if it is one.
   private var policyKind: PolicyName.Kind? { PolicyName.Kind(rawValue: rawValue) }
+  var isPolicy: Bool { policyKind != nil }
 
   private var isNamespaced: Bool {
     switch self {

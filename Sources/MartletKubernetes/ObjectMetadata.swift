@@ -8,7 +8,10 @@ struct ObjectMetadata {
   let uid: String
   let labels: [String: String]
   let isBeingDeleted: Bool
+  /// What is wrong with anything but the name.
+  let problem: FieldError?
 
+  /// What is understood of the object's metadata: at least which object it is.
   init(_ object: ManifestValue) throws(FieldError) {
     guard let metadata = try object.optional("metadata", .object) else {
       throw FieldError(object, "is missing").inMember("metadata")
@@ -16,12 +19,20 @@ struct ObjectMetadata {
     do throws(FieldError) {
       name = try metadata.required("name", .name)
       namespace = try metadata.nonempty("namespace", .string) ?? "default"
-      uid = try metadata.optional("uid", .string) ?? ""
-      labels = try metadata.optional("labels", .strings) ?? [:]
-      isBeingDeleted = metadata["deletionTimestamp"] != nil
     } catch {
       throw error.inMember("metadata")
     }
+    var problems = FieldProblems()
+    uid = problems.attempt { () throws(FieldError) in try metadata.optional("uid", .string) ?? "" } ?? ""
+    labels = problems.attempt { () throws(FieldError) in try metadata.optional("labels", .strings) ?? [:] } ?? [:]
+    isBeingDeleted = metadata["deletionTimestamp"] != nil
+    problem = problems.errors.first?.inMember("metadata")
+  }
+
+  /// The object's metadata, all of which has to be understood.
+  init(whole object: ManifestValue) throws(FieldError) {
+    try self.init(object)
+    if let problem { throw problem }
   }
 
   var namespacedName: NamespacedName {

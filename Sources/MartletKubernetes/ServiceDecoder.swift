@@ -5,7 +5,7 @@ extension ValueDecoder where Value == Service {
   /// A `v1` `Service`.
   static var service: Self {
     Self { (object) throws(FieldError) in
-      let metadata = try ObjectMetadata(object)
+      let metadata = try ObjectMetadata(whole: object)
       var service = Service(name: metadata.namespacedName)
       try object.inside("spec") { (spec) throws(FieldError) in
         try decodeSpec(spec, into: &service)

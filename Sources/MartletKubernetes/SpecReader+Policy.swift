@@ -100,9 +100,16 @@ extension SpecReader {
     var policy = policy
     if !policy.directions.contains(.ingress) { policy.ingress = [] }
     if !policy.directions.contains(.egress) { policy.egress = [] }
-    guard !isClear else { return policy }
-    policy.ingress = policy.ingress.map(\.withoutPassage)
-    policy.egress = policy.egress.map(\.withoutPassage)
+    return isClear ? policy : policy.withoutPassage
+  }
+}
+
+extension Policy {
+  /// This policy where it must not let anything through.
+  var withoutPassage: Policy {
+    var policy = self
+    policy.ingress = ingress.map(\.withoutPassage)
+    policy.egress = egress.map(\.withoutPassage)
     return policy
   }
 }

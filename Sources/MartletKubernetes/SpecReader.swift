@@ -23,7 +23,10 @@ struct SpecReader {
   init(_ object: ManifestValue, fields: Set<String>) throws(FieldError) {
     metadata = try ObjectMetadata(object)
     self.object = object
-    spec = try object.optional("spec", .object) ?? ManifestValue(content: .object([]), line: object.line)
+    let empty = ManifestValue(content: .object([]), line: object.line)
+    spec = found.attempt { () throws(FieldError) in try object.optional("spec", .object) ?? empty } ?? empty
+    isClear = found.errors.isEmpty && metadata.problem == nil
+    if let problem = metadata.problem { found.note(problem) }
     checkObject { (object) throws(FieldError) in
       try object.refuseMembers(besides: ["apiVersion", "kind", "metadata", "spec", "status"])
     }

@@ -151,7 +151,7 @@ extension ValueDecoder where Value: FixedWidthInteger {
   static func integer(in range: ClosedRange<Value>, called what: String) -> Self {
     Self { (value) throws(FieldError) in
       guard case .integer(let number) = value.content else {
-        throw FieldError(value, "expected a number, found \(value.contentDescription)")
+        throw FieldError(value, "expected a whole number, found \(value.contentDescription)")
       }
       guard let integer = Value(exactly: number), range.contains(integer) else {
         throw FieldError(value, "\(number) is not \(what) (\(range.lowerBound) to \(range.upperBound))")

@@ -26,7 +26,7 @@ extension ValueDecoder where Value == [IPPrefix] {
 extension ValueDecoder where Value == Workload {
   fileprivate static var pod: Self {
     Self { (object) throws(FieldError) in
-      let metadata = try ObjectMetadata(object)
+      let metadata = try ObjectMetadata(whole: object)
       var workload = Workload(name: metadata.namespacedName, uid: metadata.uid, labels: metadata.labels)
       try object.inside("spec") { (spec) throws(FieldError) in
         workload.node = try spec.nonempty("nodeName", .string)

@@ -11,8 +11,8 @@ enum YAMLReader {
 
   /// The documents of a file: what stands between lines that begin with `---`.
   ///
-  /// Each is parsed on its own, so that a syntax error in one leaves the others. Those that hold nothing but blanks and
-  /// comments are left out.
+  /// Each is parsed on its own, so that a syntax error in one leaves the others. Those that hold nothing but blanks,
+  /// comments and directives are left out.
   static func documents(_ text: [UInt8]) -> [Document] {
     var documents: [Document] = []
     var start = text.startIndex
@@ -24,10 +24,11 @@ enum YAMLReader {
     }
     let lines = text.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
     for (index, line) in lines.enumerated() {
-      if isSeparator(line) {
+      let isEnd = isMarker("...", line)
+      if isEnd || isMarker("---", line) {
         finish(at: line.startIndex)
-        start = line.startIndex
-        firstLine = index + 1
+        start = isEnd ? min(line.endIndex + 1, text.endIndex) : line.startIndex
+        firstLine = index + (isEnd ? 2 : 1)
         hasContent = false
       }
       hasContent = hasContent || isContent(line)
@@ -36,12 +37,13 @@ enum YAMLReader {
     return documents
   }
 
-  private static func isSeparator(_ line: ArraySlice<UInt8>) -> Bool {
-    line.starts(with: "---".utf8) && (line.dropFirst(3).first.map(isBlank) ?? true)
+  private static func isMarker(_ marker: String, _ line: ArraySlice<UInt8>) -> Bool {
+    line.starts(with: marker.utf8) && (line.dropFirst(3).first.map(isBlank) ?? true)
   }
 
   private static func isContent(_ line: ArraySlice<UInt8>) -> Bool {
-    let text = (isSeparator(line) ? line.dropFirst(3) : line).drop(while: isBlank)
+    if line.first == UInt8(ascii: "%") || isMarker("...", line) { return false }
+    let text = (isMarker("---", line) ? line.dropFirst(3) : line).drop(while: isBlank)
     return !text.isEmpty && text.first != UInt8(ascii: "#")
   }
 

@@ -30,8 +30,13 @@ public enum PolicyLabel {
 
   /// `labels` without those that are nobody's to set.
   static func settable(_ labels: [String: String]) -> [String: String] {
-    guard labels.keys.contains(where: { $0.utf8.contains(UInt8(ascii: ":")) }) else { return labels }
-    return labels.filter { !$0.key.hasPrefix(ownNamespacePrefix) && !$0.key.hasPrefix(ownServiceAccountPrefix) }
+    guard labels.keys.contains(where: isReserved) else { return labels }
+    return labels.filter { !isReserved($0.key) }
+  }
+
+  private static func isReserved(_ key: String) -> Bool {
+    key == namespace || key == orchestrator || key == serviceAccount || key.hasPrefix(ownNamespacePrefix)
+      || key.hasPrefix(ownServiceAccountPrefix)
   }
 }
 
@@ -45,7 +50,7 @@ extension ClusterState {
       labels.merge([PolicyLabel.serviceAccountPrefix + key: value]) { own, _ in own }
       labels[PolicyLabel.ownServiceAccountPrefix + key] = value
     }
-    labels.merge(profiles[Profile.ofServiceAccount(account)]?.labels ?? [:]) { own, _ in own }
+    inherit(from: profiles[Profile.ofServiceAccount(account)], &labels)
     labels[PolicyLabel.orchestrator] = "k8s"
     labels[PolicyLabel.serviceAccount] = workload.serviceAccount
     return labels
@@ -61,10 +66,12 @@ extension ClusterState {
   /// The labels that selectors see of a host endpoint.
   public func labels(of endpoint: HostEndpoint) -> [String: String] {
     var labels = PolicyLabel.settable(endpoint.labels)
-    for profile in endpoint.profiles {
-      labels.merge(profiles[profile]?.labels ?? [:]) { own, _ in own }
-    }
+    for profile in endpoint.profiles { inherit(from: profiles[profile], &labels) }
     return labels
+  }
+
+  private func inherit(from profile: Profile?, _ labels: inout [String: String]) {
+    labels.merge(PolicyLabel.settable(profile?.labels ?? [:])) { own, _ in own }
   }
 
   private func inherit(from namespace: String, _ labels: inout [String: String]) {
@@ -72,7 +79,7 @@ extension ClusterState {
       labels.merge([PolicyLabel.namespacePrefix + key: value]) { own, _ in own }
       labels[PolicyLabel.ownNamespacePrefix + key] = value
     }
-    labels.merge(profiles[Profile.ofNamespace(namespace)]?.labels ?? [:]) { own, _ in own }
+    inherit(from: profiles[Profile.ofNamespace(namespace)], &labels)
     labels[PolicyLabel.namespace] = namespace
   }
 }

@@ -53,7 +53,8 @@ import Testing
   func udpFlowsToBackendsThatServeStay(_ access: Access, isConnected: Bool) throws {
     try apply(["p21", "p31"])
     let socket = try cluster.pod(1, 2).connect(
-      .udp, to: SocketAddress(DualAddress.web[access.family], 80), balancing: access.balancing, isConnected: isConnected)
+      .udp, to: SocketAddress(DualAddress.web[access.family], 80), balancing: access.balancing, isConnected: isConnected
+    )
     let first = try #require(socket.exchange().reply).server
     try apply([.init(first), "p11"])
     #expect(socket.exchange().reply?.server == first)

@@ -108,6 +108,27 @@ import Testing
     }
   }
 
+  /// The other way round it is another connection, which policies may allow.
+  @Test(arguments: [Conversation.tcp, .sctp], AddressFamily.allCases)
+  func `A denied connection does not stand in the way of one from the other end`(
+    talk: Conversation, family: AddressFamily
+  ) throws {
+    let flow = try Flow(talk, family, .confirmed)
+    let policy = flow.fixture.policy
+    let allow = policy.write([Rule(POLICY_ALLOW, 21)])
+    policy.assign(.pod1, ingress: allow, egress: flow.egress)
+    policy.assign(.pod2, ingress: flow.ingress, egress: allow)
+    policy.replace(flow.egress, with: [Rule(POLICY_DENY, 11)])
+    try flow.say(.data, by: .server).expect(.drop, nil, "what is said in the denied one")
+    try flow.say(.opening, by: .server).expect(.redirect)
+    let halves = [
+      try flow.fixture.half(talk.number(family), flow.server, flow.client),
+      try flow.fixture.half(talk.number(family), flow.client, flow.server),
+    ]
+    #expect(halves.map { $0?.ingressRule } == [21, 21])
+    try flow.say(.opening, by: .client).expect(.drop, nil, "what is denied stays so")
+  }
+
   /// Whether or not the client speaks, the server is not heard any more.
   @Test(arguments: AddressFamily.allCases) func errorOfADeniedFlowGoesNowhere(family: AddressFamily) throws {
     let flow = try Flow(.udp, family, .confirmed)

@@ -229,4 +229,24 @@ import Testing
     }
     #expect(try fixture.halfCounts() == (0, 0))
   }
+
+  /// What has the host's address and is not the host's goes on as if nobody had been asked.
+  @Test(arguments: Conversation.combinations.filter(\.0.hasPorts))
+  func `What is allowed at the host's address is translated where it is not the host's`(
+    combination: (Conversation, AddressFamily)
+  ) throws {
+    let (talk, family) = combination
+    let fixture = try fixture {
+      let allow = $0.write([Rule(POLICY_ALLOW, 1)])
+      ($1.untracked_ingress, $1.untracked_egress) = (allow, allow)
+    }
+    try fixture.serve(at: .node, 30_080, talk.number(family), family, by: [(.pod1, 8080)])
+    try fixture.send(packet(talk, family, from: .client, to: .node, 30_080), at: .fromNet).expect(.redirect)
+    try fixture.serve(at: .service, 80, talk.number(family), family, by: [(.remote, 8080)])
+    try fixture.send(packet(talk, family, from: .node, to: .service, 80), at: .toNet).expect(.redirect)
+    try fixture.masquerade(family)
+    try fixture.send(packet(talk, family, from: .pod1, 41_000, to: .remote), at: .fromPod(.pod1)).expect(.redirect)
+    try fixture.send(packet(talk, family, .answer, from: .remote, 8080, to: .node, 41_000), at: .fromNet)
+      .expect(.redirect)
+  }
 }

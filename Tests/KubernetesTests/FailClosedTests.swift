@@ -69,11 +69,9 @@ struct FailClosedTests {
   }
 
   private static let unknown: [(version: String, kind: String)] = [
-    ("projectcalico.org/v3", "GlobalNetworkPolcy"), ("projectcalico.org/v2", "GlobalNetworkPolicy"),
-    ("crd.projectcalico.org/v1", "SomethingNew"), ("networking.k8s.io/v1", "NetworkPolcy"),
-    ("networking.k8s.io/v1beta1", "NetworkPolicy"), ("extensions/v1beta1", "NetworkPolicy"),
-    ("policy.networking.k8s.io/v1alpha1", "ClusterNetworkPolicy"),
-    ("policy.networking.k8s.io/v2", "AdminNetworkPolicy"),
+    ("projectcalico.org/v3", "GlobalNetworkPolcy"), ("crd.projectcalico.org/v1", "SomethingNew"),
+    ("networking.k8s.io/v1", "NetworkPolcy"), ("extensions/v1beta1", "NetworkPolicy"),
+    ("policy.networking.k8s.io/v1", "SomethingNew"),
   ]
 
   @Test(arguments: unknown)
@@ -84,6 +82,62 @@ struct FailClosedTests {
         "line 1: \(kind) p: there is no kind \(kind) in \(version), as far as known here; it is not in force"
       ])
     #expect(found.contents.problems.map(\.severity) == [.error])
+  }
+
+  private static let versions: [(version: String, kind: String, known: String)] = [
+    ("projectcalico.org/v2", "GlobalNetworkPolicy", "projectcalico.org/v3 or crd.projectcalico.org/v1"),
+    ("networking.k8s.io/v1beta1", "NetworkPolicy", "networking.k8s.io/v1"),
+    ("policy.networking.k8s.io/v2", "AdminNetworkPolicy", "policy.networking.k8s.io/v1alpha1"),
+  ]
+
+  @Test(arguments: versions)
+  func `a policy of a version that is not known lets nothing through`(
+    version: String, kind: String, known: String
+  ) throws {
+    let spec =
+      kind == "NetworkPolicy"
+      ? "podSelector: {}\ningress: [{}]" : "selector: all()\nsubject: {namespaces: {}}\ningress: [{action: Allow}]"
+    let found = try PolicyManifest(version, kind, spec: spec)
+    let name = kind == "NetworkPolicy" ? "x/p" : "p"
+    #expect(found.complaints == ["line 1: \(kind) \(name): apiVersion: \"\(version)\" is not \(known)"])
+    let policy = try #require(found.contents.state.policies.values.first)
+    #expect(policy.ingress.filter { $0.action != .deny && !$0.matchesNothing } == [])
+  }
+
+  @Test(arguments: ["labels: {version: 1}", "labels: [a]", "uid: 5"])
+  func `a policy whose metadata is not understood lets nothing through, and costs others nothing`(
+    field: String
+  ) async throws {
+    func text(_ name: String, _ field: String) -> String {
+      """
+      apiVersion: networking.k8s.io/v1
+      kind: NetworkPolicy
+      metadata: {name: \(name), namespace: x, \(field)}
+      spec: {podSelector: {}, ingress: [{}]}
+      ---
+
+      """
+    }
+    let update = try #require(try await update([text("gone", "labels: {}"), text("p", field)]))
+    #expect(update.problems.count == 1)
+    let problem = try #require(update.problems.first)
+    #expect("\(problem)".contains("NetworkPolicy x/p: metadata."), "\(problem)")
+    #expect(update.state.policies.keys.map(\.name.name) == ["p"])
+    #expect(update.state.policies.values.first?.ingress == [PolicyRule(.allow, matchesNothing: true)])
+  }
+
+  @Test(
+    arguments: [("networking.k8s.io/v1", "NetworkPolicy"), ("projectcalico.org/v3", "NetworkPolicy")], ["[1]", "all"])
+  func `a policy whose spec is no object closes its namespace`(kind: (String, String), spec: String) throws {
+    let folder = try TemporaryFolder([
+      "a.yaml": "apiVersion: \(kind.0)\nkind: \(kind.1)\nmetadata: {name: p, namespace: x}\nspec: \(spec)\n"
+    ])
+    let contents = ManifestFolder(path: folder.path).load()
+    #expect(contents.problems.contains { "\($0)".contains("x/p: spec: expected an object") }, "\(contents.problems)")
+    let policy = try #require(contents.state.policies.values.first)
+    #expect("\(policy.subject)".contains("projectcalico.org/namespace"), "\(policy.subject)")
+    #expect(policy.ingress.allSatisfy { $0.action == .deny || $0.matchesNothing })
+    #expect(policy.directions.contains(.ingress))
   }
 
   private static let others: [(version: String, kind: String)] = [

@@ -75,6 +75,14 @@ struct ManifestFolderTests {
       ])
   }
 
+  @Test func `a file may begin with directives, and end documents`() throws {
+    let object = "apiVersion: v1\nkind: Namespace\nmetadata: {name: "
+    let text = "%YAML 1.2\n---\n\(object)a}\n...\n%YAML 1.1\n---\n\(object)b}\n...\n\(object)c}\n"
+    let found = try contents(["a.yaml": text])
+    #expect(found.complaints == [])
+    #expect(found.state.namespaces.keys.sorted() == ["a", "b", "c"])
+  }
+
   @Test func `a syntax error costs its own document only`() throws {
     let contents = try contents(["x.yaml": "\(service("a"))---\nkind: [\nfoo: bar\n---\n\(service("b"))"])
     #expect(contents.state.services.keys.sorted() == ["a", "b"].map(name))

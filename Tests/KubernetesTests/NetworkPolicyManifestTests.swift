@@ -117,6 +117,24 @@ struct NetworkPolicyManifestTests {
     }
   }
 
+  /// Only what runs in a namespace is a pod of it.
+  @Test func `a network set cannot pass for pods by its labels`() throws {
+    let labels = ["projectcalico.org/orchestrator": "k8s", "projectcalico.org/serviceaccount": "default", "app": "a"]
+    var state = ClusterState()
+    state.apply(.set(.namespace(Namespace(name: "x"))))
+    state.apply(.set(.profile(Profile(name: "kns.x", labels: labels))))
+    for (peer, subject) in [
+      ("namespaceSelector: {}", ""), ("podSelector: {matchLabels: {app: a}}", "x"), ("namespaceSelector: {}", "x"),
+    ] {
+      let peer = try #require(
+        try networkPolicy("ingress: [{from: [{\(peer)}]}]").policy?.ingress.first?.source.selector)
+      let set = NetworkSet(name: NamespacedName(namespace: subject, name: "s"), labels: labels)
+      #expect(!peer.matches(state.labels(of: set)))
+      let pod = Workload(name: NamespacedName(namespace: "x", name: "a"), labels: ["app": "a"])
+      #expect(peer.matches(state.labels(of: pod)))
+    }
+  }
+
   @Test func `a direction may be named twice`() throws {
     let found = try networkPolicy("policyTypes: [Ingress, Ingress]\ningress: [{}]")
     #expect(found.complaints == [] && found.policy?.directions == [.ingress])

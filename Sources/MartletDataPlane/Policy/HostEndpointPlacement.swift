@@ -15,7 +15,7 @@ struct HostEndpointPlacement {
   private(set) var names: [InterfaceIndex: String] = [:]
   /// Whether anybody has written a host endpoint for the node, wherever it may be.
   let hasWritten: Bool
-  /// Host endpoints that are in the way of each other.
+  /// Host endpoints that are in the way of each other, or that are nowhere.
   private(set) var problems: [DataPlaneProblem] = []
 
   static let everyInterface = InterfaceIndex(UInt32(0))
@@ -31,7 +31,9 @@ struct HostEndpointPlacement {
   ) {
     hasWritten = !endpoints.isEmpty
     for endpoint in endpoints.sorted(by: { $0.name < $1.name }) {
-      for interface in Self.interfaces(of: endpoint, interfaces) {
+      let protected = Self.interfaces(of: endpoint, interfaces)
+      if protected.isEmpty { problems.append(Self.absence(endpoint)) }
+      for interface in protected {
         if let other = names[interface] {
           problems.append(Self.conflict(endpoint, other, interfaces.first { $0.index == interface }?.name))
         } else {
@@ -54,6 +56,15 @@ struct HostEndpointPlacement {
       let expected = Set(endpoint.expectedAddresses)
       return all.filter { !expected.isDisjoint(with: $0.addresses) }.map(\.index)
     }
+  }
+
+  private static func absence(_ endpoint: HostEndpoint) -> DataPlaneProblem {
+    let reason =
+      endpoint.interface.map { "there is no interface \($0)" }
+      ?? "no interface has any of the addresses \(endpoint.expectedAddresses.map(\.description).joined(separator: ", "))"
+    return DataPlaneProblem(
+      "host endpoint \(endpoint.name)",
+      "\(reason) on this node, so that it protects nothing yet: correct it, or add what is missing")
   }
 
   private static func conflict(_ endpoint: HostEndpoint, _ other: String, _ interface: String?) -> DataPlaneProblem {
