@@ -82,7 +82,8 @@ static __always_inline bool is_recycled(const struct packet *packet, const struc
 	return opens_connection(packet) && flow->state >= FLOW_CLOSING;
 }
 
-/* A connection that is opened by who has answered on its tuple so far: no part of the flow, whatever becomes of that. */
+/* A connection that is opened by who has answered on its tuple so far: no part of the flow, whatever becomes of that.
+ */
 static __always_inline bool opens_other_way(const struct packet *packet, const struct flow *flow)
 {
 	return opens_connection(packet) && !(flow->flags & FLOW_OPENER);

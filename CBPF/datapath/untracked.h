@@ -64,8 +64,8 @@ static __always_inline bool is_translated(const struct packet *packet)
 
 /*
  * VERDICT_PROCEED, or the verdict. What is allowed is final for the host's own traffic, which nobody tracks or judges
- * any more; what is translated or forwarded to pods has to be. A later fragment is judged by the ports of its first one, which is
- * remembered unless it is dropped. The tunnel between nodes is never closed.
+ * any more; what is translated or forwarded to pods has to be. A later fragment is judged by the ports of its first
+ * one, which is remembered unless it is dropped. The tunnel between nodes is never closed.
  */
 __noinline int pass_untracked(struct __sk_buff *skb, struct packet *packet, __u32 hook, __u32 stages)
 {

@@ -43,7 +43,13 @@ struct ExplainCommand: ParsableCommand {
     case .json: try printJSON(explanation)
     case .table: printText(explanation)
     }
-    if !explanation.disagreements.isEmpty { throw ExitCode.failure }
+    guard !explanation.disagreements.isEmpty else { return }
+    if contents.problems.contains(where: { $0.severity == .error }) {
+      let hint =
+        "of what is wrong in the manifests the agent may have kept an earlier version, which is not known here\n"
+      FileHandle.standardError.write(Data(hint.utf8))
+    }
+    throw ExitCode.failure
   }
 
   private func explanation(by explainer: PacketExplainer, of packet: PolicyPacket) throws -> Explanation {
@@ -75,7 +81,7 @@ struct ExplainCommand: ParsableCommand {
 
   private func packet(_ state: ClusterState) throws -> PolicyPacket {
     let (sources, destinations) = (try addresses(of: from, state), try addresses(of: to, state))
-    let families = [family.value] + AddressFamily.allCases
+    let families = try families
     let found = families.lazy.compactMap { family -> (IPAddress, IPAddress)? in
       guard let source = sources.first(where: { $0.family == family }),
         let destination = destinations.first(where: { $0.family == family })
@@ -83,9 +89,10 @@ struct ExplainCommand: ParsableCommand {
       return (source, destination)
     }.first
     guard let (source, destination) = found else {
-      throw CommandFailure("\(from) and \(to) have no addresses of one family")
+      let wanted = Set(families).count == 1 ? "of the family of \(number)" : "of one family"
+      throw CommandFailure("\(from) and \(to) have no addresses \(wanted)")
     }
-    let number = try protocolNumber(source.family)
+    let number = try transport ?? (source.isIPv4 ? .icmp : .icmpv6)
     switch number {
     case .icmp, .icmpv6:
       var packet = PolicyPacket(
@@ -114,11 +121,26 @@ struct ExplainCommand: ParsableCommand {
     throw CommandFailure("\(name) is neither an address nor a pod (NAMESPACE/NAME) nor a node of the manifests")
   }
 
-  private func protocolNumber(_ family: AddressFamily) throws -> L4Protocol {
-    if number.lowercased() == "icmp" { return family == .ipv4 ? .icmp : .icmpv6 }
-    if number.lowercased() == "icmpv6", family == .ipv6 { return .icmpv6 }
-    if let known = L4Protocol(number) ?? L4Protocol(number.uppercased()) { return known }
-    throw ValidationError("\"\(number)\" is not one of tcp, udp, sctp, icmp, icmpv6, or a number to 255")
+  /// What `--protocol` names; `nil`: ICMP of whichever family it is.
+  private var transport: L4Protocol? {
+    get throws {
+      let word = number.lowercased()
+      if word == "icmp" { return nil }
+      if word == "icmpv6" { return .icmpv6 }
+      if let known = L4Protocol(number) ?? L4Protocol(number.uppercased()) { return known }
+      throw ValidationError("\"\(number)\" is not one of tcp, udp, sctp, icmp, icmpv6, or a number to 255")
+    }
+  }
+
+  /// The families that the packet may be of, the one that is asked for first.
+  private var families: [AddressFamily] {
+    get throws {
+      switch try transport {
+      case .icmp?: [.ipv4]
+      case .icmpv6?: [.ipv6]
+      default: [family.value] + AddressFamily.allCases
+      }
+    }
   }
 
   // MARK: - Output

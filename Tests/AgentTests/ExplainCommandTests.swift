@@ -101,7 +101,9 @@ import Testing
   @Test(.timeLimit(.minutes(1))) func `Each family's ICMP has its name`() throws {
     let scene = try PolicyScene()
     defer { scene.end() }
-    for (family, number) in [("ipv4", "icmp"), ("ipv6", "icmp"), ("ipv6", "ICMPv6"), ("ipv6", "icmpv6")] {
+    for (family, number) in [
+      ("ipv4", "icmp"), ("ipv6", "icmp"), ("ipv6", "ICMPv6"), ("ipv4", "icmpv6"), ("ipv4", "58"),
+    ] {
       let result = try scene.explain(
         ["--from", "shop/client", "--to", "shop/web", "--protocol", number, "--family", family])
       #expect(result.status == .exited(0), "\(family) \(number): \(result.errors)")
@@ -156,6 +158,59 @@ import Testing
     let result = try scene.explain(["--from", "shop/client", "--to", "shop/web", "--port", "23"])
     #expect(result.status == .exited(1))
     #expect(result.output.contains("\nmodel    DISAGREES: "), "\(result.output)")
+  }
+
+  @Test(.timeLimit(.minutes(1))) func `Interfaces have the policies that name them`() throws {
+    let scene = try PolicyScene()
+    defer { scene.end() }
+    try scene.changePolicies { _ in
+      """
+      apiVersion: projectcalico.org/v3
+      kind: HostEndpoint
+      metadata: {name: web, labels: {host: web}}
+      spec: {node: n1, interfaceName: web, profiles: [projectcalico-default-allow]}
+      ---
+      apiVersion: projectcalico.org/v3
+      kind: GlobalNetworkPolicy
+      metadata: {name: web}
+      spec:
+        selector: host == 'web'
+        applyOnForward: true
+        egress: [{action: Deny, protocol: TCP, destination: {ports: [8081]}}, {action: Allow}]
+      """
+    }
+    for (options, passes) in [
+      (["--to", "10.96.0.10", "--port", "80"], true), (["--to", "shop/web", "--port", "8081"], false),
+    ] {
+      let result = try scene.explain(["--from", "shop/client"] + options)
+      #expect(result.status == .exited(0), "\(options): \(result.output)\(result.errors)")
+      #expect(result.output.contains("host endpoint web"), "\(options): \(result.output)")
+      #expect(result.output.contains("dropped") != passes, "\(options): \(result.output)")
+    }
+  }
+
+  @Test(.timeLimit(.minutes(1)), arguments: ["", "*", "eth0"])
+  func `ICMP messages of all sorts are judged as what they are`(interface: String) throws {
+    let scene = try PolicyScene()
+    defer { scene.end() }
+    if !interface.isEmpty {
+      try scene.changePolicies { _ in
+        """
+        apiVersion: projectcalico.org/v3
+        kind: HostEndpoint
+        metadata: {name: host, labels: {host: n1}}
+        spec: {node: n1, interfaceName: "\(interface)", profiles: [projectcalico-default-allow]}
+        """
+      }
+    }
+    for type in ["0", "3", "8", "11", "13", "14"] {
+      for (from, to) in [
+        ("10.0.1.100", "n1"), ("n1", "10.0.1.100"), ("10.0.1.100", "shop/web"), ("shop/client", "shop/web"),
+      ] {
+        let result = try scene.explain(["--from", from, "--to", to, "--protocol", "icmp", "--icmp-type", type])
+        #expect(result.status == .exited(0), "\(type) \(from) to \(to): \(result.output)\(result.errors)")
+      }
+    }
   }
 
   /// It would be asked about, and changed.

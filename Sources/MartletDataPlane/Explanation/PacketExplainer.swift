@@ -28,6 +28,7 @@ public final class PacketExplainer {
   private let probe: ProbeRun
   private let oracle: PolicyOracle
   private let stagedOracle: PolicyOracle?
+  private var lastModel: (place: String, exit: String?, model: Model)?
 
   /// An explainer of the data plane that `options` have set up, which need not run.
   ///
@@ -200,17 +201,12 @@ public final class PacketExplainer {
   private func predict(
     _ packet: PolicyPacket, at place: Place, _ live: Observation
   ) throws -> PacketFate {
-    let chooser = Chooser()
-    let dataPlane = try InMemoryDataPlane(modelOptions(place, packet), random: chooser)
-    _ = dataPlane.start(with: state)
-    func fate(_ index: Int, of count: Int) throws -> PacketFate {
-      dataPlane.forgetFlows()
-      chooser.number = ((UInt64(index) << 32 + UInt64(count) - 1) / UInt64(count)) << 32
-      return try dataPlane.fate(of: packet.described, from: place.origin)
-    }
-    let first = try fate(0, of: 1)
-    for index in 0..<first.candidates.count {
-      let other = try fate(index, of: first.candidates.count)
+    let first = try prediction(
+      of: packet, at: place, leavingBy: exit(of: live, to: packet.destination), choosing: (0, 1))
+    for (index, candidate) in first.candidates.enumerated() {
+      let other = try prediction(
+        of: packet, at: place, leavingBy: exit(of: live, to: candidate.address),
+        choosing: (index, first.candidates.count))
       guard live.matches(Observation(other.verdict)) else { continue }
       guard let flow = live.flow, let forwarded = other.forwarded else { return other }
       if forwarded.destination == IPAddress(flow.destination) { return other }
@@ -218,18 +214,52 @@ public final class PacketExplainer {
     return first
   }
 
-  private func modelOptions(_ place: Place, _ packet: PolicyPacket) throws -> InMemoryDataPlane.Options {
-    var model = InMemoryDataPlane.Options(configuration: options.configuration)
-    model.masqueradePools = options.masqueradePools
-    model.directReturnExclusions = options.directReturnExclusions
-    model.usesOverlay = options.usesOverlay
-    model.blockedSources = options.blockedSources
-    if case .pod = place.origin {
-      model.networkInterface = try netlink.route(to: packet.destination)?.interface.map(name)
-    } else {
-      model.networkInterface = place.name
-    }
+  private func prediction(
+    of packet: PolicyPacket, at place: Place, leavingBy exit: String?, choosing choice: (index: Int, count: Int)
+  ) throws -> PacketFate {
+    let model = try model(at: place, leavingBy: exit)
+    model.dataPlane.forgetFlows()
+    model.chooser.number = ((UInt64(choice.index) << 32 + UInt64(choice.count) - 1) / UInt64(choice.count)) << 32
+    return try model.dataPlane.fate(of: packet.described, from: place.origin)
+  }
+
+  /// The name of the interface by which a flow leaves, or what goes to `destination`.
+  private func exit(of live: Observation, to destination: IPAddress) throws -> String? {
+    let known = live.flow.map(\.exit_ifindex).flatMap { $0 == 0 || $0 == .max ? nil : InterfaceIndex($0) }
+    return try (known ?? netlink.route(to: destination)?.interface).map(name)
+  }
+
+  private typealias Model = (dataPlane: InMemoryDataPlane, chooser: Chooser)
+
+  /// A data plane in memory that knows the interfaces that the packet passes. The last one is kept: most choices of a
+  /// backend leave by the same interface.
+  private func model(at place: Place, leavingBy exit: String?) throws -> Model {
+    if let lastModel, lastModel.exit == exit, lastModel.place == place.name { return lastModel.model }
+    var options = InMemoryDataPlane.Options(configuration: options.configuration)
+    options.masqueradePools = self.options.masqueradePools
+    options.directReturnExclusions = self.options.directReturnExclusions
+    options.usesOverlay = self.options.usesOverlay
+    options.blockedSources = self.options.blockedSources
+    let isFromPod = if case .pod = place.origin { true } else { false }
+    options.networkInterface = isFromPod ? exit : place.name
+    options.exitInterface = exit == options.networkInterface ? nil : exit
+    options.podInterfaces = try podInterfaces()
+    let model: Model
+    model.chooser = Chooser()
+    model.dataPlane = try InMemoryDataPlane(options, random: model.chooser)
+    _ = model.dataPlane.start(with: state)
+    lastModel = (place.name, exit, model)
     return model
+  }
+
+  private func podInterfaces() throws -> [NamespacedName: String] {
+    let links = Dictionary(try netlink.links().map { ($0.index, $0.name) }) { $1 }
+    var names: [NamespacedName: String] = [:]
+    for (slot, pod) in try policies.pods() {
+      guard let endpoint = try maps.endpoints.get(slot) else { continue }
+      names[pod] = links[InterfaceIndex(endpoint.ifindex)]
+    }
+    return names
   }
 
   // MARK: - Policies

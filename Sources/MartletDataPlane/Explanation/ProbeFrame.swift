@@ -39,9 +39,18 @@ enum ProbeFrame {
     case .udp: return ports + word(8) + [0, 0]
     // An INIT chunk.
     case .sctp: return ports + [0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 20] + [UInt8](repeating: 1, count: 16)
-    case .icmp, .icmpv6: return word(Int(packet.destinationPort)) + [0, 0] + word(Int(packet.sourcePort)) + [0, 1]
+    case .icmp, .icmpv6:
+      return word(Int(packet.destinationPort)) + [0, 0] + word(Int(packet.sourcePort)) + [0, 1] + quotation(packet)
     default: return [UInt8](repeating: 0, count: 16)
     }
+  }
+
+  /// What an ICMP error quotes: a datagram of nobody's, to whom the error comes from.
+  private static func quotation(_ packet: PolicyPacket) -> [UInt8] {
+    let type = packet.destinationPort >> 8
+    guard packet.protocol == .icmp ? [3, 11, 12].contains(type) : (1...4).contains(type) else { return [] }
+    let quoted = PolicyPacket(from: packet.destination, to: packet.source, .udp, sourcePort: 9, destinationPort: 9)
+    return header(quoted, length: 8) + word(9) + word(9) + word(8) + [0, 0]
   }
 
   private static func checksumPosition(_ number: L4Protocol) -> Int? {

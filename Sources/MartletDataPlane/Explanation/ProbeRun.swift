@@ -147,6 +147,14 @@ extension PolicyPacket {
     }
   }
 
+  private var message: PacketDescription.ICMPKind {
+    switch (`protocol`, UInt8(destinationPort >> 8)) {
+    case (.icmp, 8), (.icmpv6, 128): .echoRequest(identifier: sourcePort)
+    case (.icmp, 0), (.icmpv6, 129): .echoReply(identifier: sourcePort)
+    case (_, let type): .other(type: type)
+    }
+  }
+
   /// The packet as the data plane in memory takes it.
   var described: PacketDescription {
     let transport: PacketDescription.Transport =
@@ -154,7 +162,7 @@ extension PolicyPacket {
       case .tcp: .tcp(source: sourcePort, destination: destinationPort)
       case .udp: .udp(source: sourcePort, destination: destinationPort)
       case .sctp: .sctp(source: sourcePort, destination: destinationPort)
-      case .icmp, .icmpv6: .icmp(icmpQuery == 0 ? .echoRequest(identifier: sourcePort) : .other(type: icmpQuery))
+      case .icmp, .icmpv6: .icmp(message)
       default: .other(`protocol`)
       }
     return PacketDescription(from: source, to: destination, transport)

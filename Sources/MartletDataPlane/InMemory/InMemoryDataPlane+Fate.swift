@@ -18,6 +18,7 @@ extension InMemoryDataPlane {
     let tuple = arrival.tuple
     if let verdict = beforeFlows(arrival) { return PacketFate(verdict) }
     if let fate = beforeTracking(arrival) { return fate }
+    if packet.isICMPError { return PacketFate(unrelatedError(arrival)) }
     if let flow = flows[tuple], flow.isByStack ? arrival.isFromPod : flow.input != arrival.input {
       guard isSourceValid(arrival) else { return PacketFate(.dropped(.sourceAddress)) }
       // The sender has moved.
@@ -32,6 +33,15 @@ extension InMemoryDataPlane {
       return fate
     }
     return begin(arrival)
+  }
+
+  /// An ICMP error, which is about no flow that is known: those that are have no description.
+  private func unrelatedError(_ arrival: Arrival) -> PacketFate.Verdict {
+    guard arrival.isThroughTunnel || isSourceValid(arrival) else { return .dropped(.sourceAddress) }
+    let isNobodys =
+      arrival.isFromPod || arrival.isThroughTunnel || tables.kind(arrival.tuple.destination) == ADDRESS_LOCAL_POD
+      || isHostJudged(arrival)
+    return isNobodys ? .dropped(.invalidICMP) : .stack
   }
 
   /// Whether the services have ended what a UDP flow rests on, so that it must be decided anew.
@@ -135,6 +145,12 @@ extension PacketFate {
 }
 
 extension PacketDescription {
+  /// Whether it is a message that quotes the packet it is about.
+  fileprivate var isICMPError: Bool {
+    guard case .icmp(.other(let type)) = transport else { return false }
+    return source.isIPv4 ? [3, 11, 12].contains(type) : (1...4).contains(type)
+  }
+
   /// Whether the datapath's parser takes it: flag combinations that no stack sends, and SCTP's port 0, are refused.
   var isWellFormed: Bool {
     switch transport {

@@ -71,7 +71,7 @@ extension InMemoryDataPlane {
   }
 
   /// Whether the host has a policy where the packet is, so that what it sends and receives itself is tracked.
-  private func isHostJudged(_ arrival: Arrival) -> Bool {
+  func isHostJudged(_ arrival: Arrival) -> Bool {
     !isOnLoopback(arrival) && policy.hostEndpoint(at: ModelledFlow.networkInterface) != nil
   }
 
@@ -235,12 +235,12 @@ extension InMemoryDataPlane {
 
   /// Where the flow leaves.
   private func exit(_ arrival: Arrival, _ flow: ModelledFlow) -> InterfaceIndex? {
-    if flow.tunnelNode != 0 { return ModelledFlow.networkInterface }
+    if flow.tunnelNode != 0 { return exitInterface }
     if flow.isByStack { return arrival.origin == .host ? ModelledFlow.networkInterface : nil }
     if flow.isToHost { return nil }
     if flow.endpoint != 0 { return interface(inSlot: flow.endpoint) }
     // Only a packet that leaves has a route looked up.
-    return arrival.packet.timeToLive <= 1 && !arrival.origin.isStack ? nil : ModelledFlow.networkInterface
+    return arrival.packet.timeToLive <= 1 && !arrival.origin.isStack ? nil : exitInterface
   }
 
   /// Makes the reply's tuple unique, in as many tries as the datapath has; `false` if none succeeds.

@@ -36,6 +36,10 @@ public final class InMemoryDataPlane: DataPlane {
     public var directReturnExclusions: [IPPrefix] = []
     /// The name of the interface to the network, of which there is one. `nil`: the one that host endpoints name.
     public var networkInterface: String?
+    /// The name of the one that packets leave by, if that is another.
+    public var exitInterface: String?
+    /// The names of the interfaces that pods are plugged in by, as far as host endpoints name them.
+    public var podInterfaces: [NamespacedName: String] = [:]
     /// Senders outside that are not heard.
     public var blockedSources: [IPPrefix] = []
     /// Whether pods of other nodes are reached through the tunnel.
@@ -148,19 +152,32 @@ public final class InMemoryDataPlane: DataPlane {
       }
     }
     problems += policy.assign(plugged)
-    problems += policy.protect([networkInterface])
+    problems += policy.protect(hostInterfaces)
     problems += addresses.replace(with: cluster.addresses(slots: plugged), restoring: services)
     problems += removePods(exceptFor: Set(plugged.keys))
     return problems
   }
 
-  /// The interface to the network. Where nobody has said its name, it is what host endpoints call theirs.
-  private var networkInterface: HostInterface {
+  /// The interfaces as host endpoints know them. Where nobody has said the name of the one to the network, it is what host
+  /// endpoints call theirs.
+  private var hostInterfaces: [HostInterface] {
     let named = policy.writtenHostEndpoints.sorted { $0.name < $1.name }.compactMap(\.interface)
-    return HostInterface(
+    let network = HostInterface(
       index: ModelledFlow.networkInterface,
       name: options.networkInterface ?? named.first { $0 != HostEndpoint.everyInterface } ?? "",
       addresses: cluster.node?.addresses.map(\.address) ?? [])
+    let exit = options.exitInterface.map { name in
+      HostInterface(index: ModelledFlow.exitInterface, name: name, addresses: [])
+    }
+    let pods = options.podInterfaces.compactMap { pod, name in
+      ports[pod].map { HostInterface(index: $0.interface, name: name, addresses: []) }
+    }
+    return [network] + [exit].compactMap(\.self) + pods
+  }
+
+  /// The interface that packets to the network leave by.
+  var exitInterface: InterfaceIndex {
+    options.exitInterface == nil ? ModelledFlow.networkInterface : ModelledFlow.exitInterface
   }
 
   private func port(of pod: NamespacedName) -> EndpointTable.Port {

@@ -68,8 +68,9 @@ struct ModelledFlow {
   static let network = InterfaceIndex(UInt32(0))
   /// They come from this node.
   static let host = InterfaceIndex.loopback
-  /// The interface to the network as host endpoints know it, out of the way of those of pods.
-  static let networkInterface = InterfaceIndex(UInt32.max)
+  /// The interface to the network as host endpoints know it, and the one that packets leave by if that is another: out of
+  /// the way of those of pods.
+  static let (networkInterface, exitInterface) = (InterfaceIndex(UInt32.max), InterfaceIndex(UInt32.max - 1))
 
   /// The reply's half of the flow that `opener` begins, as `turn_round` does it.
   func reply(to opener: FlowTuple, openerEndpoint: UInt32, input: InterfaceIndex, tunnelNode: UInt32) -> ModelledFlow {

@@ -58,7 +58,7 @@ public struct PacketDescription: Hashable, Sendable {
     public static let ack = TCPFlags(rawValue: 0x10)
   }
 
-  /// What an ICMP message says. Errors about other packets are not modelled.
+  /// What an ICMP message says. Errors about packets of flows are not modelled.
   public enum ICMPKind: Hashable, Sendable {
     /// A ping.
     case echoRequest(identifier: UInt16)
