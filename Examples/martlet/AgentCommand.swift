@@ -59,7 +59,8 @@ struct AgentCommand: AsyncParsableCommand {
   var automaticHostEndpoints = false
   @Option(
     help: """
-      Ports of this node that no policy closes: PROTOCOL:PORT or PROTOCOL:CIDR:PORT, comma separated, or none.
+      Ports of this node that no policy closes: PROTOCOL:PORT or PROTOCOL:CIDR:PORT (an IPv6 CIDR in brackets), comma \
+      separated, or none.
       """,
     transform: FailsafePortList.init(parsing:))
   var failsafeInbound = FailsafePortList(ports: FailsafePort.standardInbound)

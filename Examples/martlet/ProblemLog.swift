@@ -24,9 +24,19 @@ struct ProblemLog {
   mutating func report(_ problems: [DataPlaneProblem]) {
     let now = ContinuousClock.now
     heard = heard.filter { now - $0.value < Self.silence }
-    for problem in problems where heard[problem] == nil {
-      logger.warning("\(problem)")
-      heard[problem] = now
+    var new: [String: [DataPlaneProblem]] = [:]
+    for problem in problems where heard.updateValue(now, forKey: problem) == nil {
+      new[problem.message, default: []].append(problem)
+    }
+    for problem in problems {
+      guard let alike = new.removeValue(forKey: problem.message) else { continue }
+      for problem in alike.prefix(Self.most) { logger.warning("\(problem)") }
+      if alike.count > Self.most {
+        logger.warning("likewise \(alike.count - Self.most) others, among them \(alike[Self.most].subject)")
+      }
     }
   }
+
+  /// As many of what is said alike of different objects are named.
+  private static let most = 10
 }

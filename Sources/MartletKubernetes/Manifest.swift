@@ -92,7 +92,7 @@ extension Manifest {
     do throws(FieldError) {
       try read(value, document: document, inherited: nil)
     } catch {
-      noteUnnamed(error, document: document)
+      noteUnnamed(error, in: value, document: document)
     }
   }
 
@@ -136,7 +136,7 @@ extension Manifest {
       do throws(FieldError) {
         try read(item, document: document, inherited: inherited)
       } catch {
-        noteUnnamed(error.atIndex(index).inMember("items"), document: document)
+        noteUnnamed(error.atIndex(index).inMember("items"), in: item, document: document)
       }
     }
   }
@@ -199,11 +199,16 @@ extension Manifest {
         field: "endpoints", message: "\(stray) has no effect among endpoints with \(slice.family) addresses"))
   }
 
-  private mutating func noteUnnamed(_ error: FieldError, document: Int) {
+  /// - Parameter object: What it is about, which is not even known for sure to be an object.
+  private mutating func noteUnnamed(_ error: FieldError, in object: ManifestValue, document: Int) {
     isIncomplete = true
+    let words = [object["kind"], object["metadata"]?["name"]].compactMap { word -> String? in
+      if case .string(let text)? = word?.content, !text.isEmpty { text } else { nil }
+    }
     problems.append(
       ManifestProblem(
         severity: .error, file: file, document: document, line: error.line,
+        object: words.isEmpty ? nil : words.joined(separator: " "),
         field: error.path.isEmpty ? nil : error.path, message: error.message))
   }
 }

@@ -6,11 +6,15 @@ extension ManifestValue {
     guard case .object(let members) = content else {
       throw FieldError(self, "expected an object, found \(contentDescription)")
     }
-    for member in members where !names.contains(member.name) {
-      if case .null = member.value.content { continue }
-      throw FieldError(member.value, "is not a field here; expected one of \(names.sorted().joined(separator: ", "))")
-        .inMember(member.name)
+    let unknown = members.filter { member in
+      if case .null = member.value.content { return false }
+      return !names.contains(member.name)
     }
+    guard let first = unknown.first else { return }
+    let others = unknown.dropFirst().map(\.name)
+    let fields = others.isEmpty ? "is not a field here" : "is not a field here, nor \(others.joined(separator: ", "))"
+    throw FieldError(first.value, "\(fields); expected one of \(names.sorted().joined(separator: ", "))")
+      .inMember(first.name)
   }
 
   /// Throws unless the list called `name` has at most `count` values.

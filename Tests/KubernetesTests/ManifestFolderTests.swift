@@ -113,11 +113,14 @@ struct ManifestFolderTests {
     ("80", "line 1: expected an object, found the number 80"),
     ("{}", "line 1: apiVersion: is missing"),
     (#"{"apiVersion": "v1"}"#, "line 1: kind: is missing"),
-    (#"{"apiVersion": "v1", "kind": "Node"}"#, "line 1: metadata: is missing"),
-    (#"{"apiVersion": "v1", "kind": "Node", "metadata": {"name": ""}}"#, #"line 1: metadata.name: "" is not a name"#),
+    (#"{"apiVersion": "v1", "kind": "Node"}"#, "line 1: Node: metadata: is missing"),
+    (
+      #"{"apiVersion": "v1", "kind": "Node", "metadata": {"name": ""}}"#,
+      #"line 1: Node: metadata.name: "" is not a name"#
+    ),
     (
       "{\"apiVersion\": \"v1\", \"kind\": \"List\", \"items\": [\n{\"kind\": \"Node\"}]}",
-      "line 2: items[0].apiVersion: is missing"
+      "line 2: Node: items[0].apiVersion: is missing"
     ),
   ])
   func `JSON that is wrong is named with its line`(text: String, complaint: String) throws {

@@ -55,11 +55,11 @@ public final class PacketExplainer {
   public func explain(_ packet: PolicyPacket, ingressInterface: String? = nil) throws -> Explanation {
     let place = try place(packet, ingressInterface)
     if let running = try probe.runningFlow(of: packet) {
+      let remedy =
+        packet.protocol.hasPorts || packet.protocol.isICMP
+        ? "name another --source-port to ask about a new one" : "no other can begin before it has ended"
       throw PacketQuestionError(
-        """
-        a flow by these ends is running, \(try destination(of: running)), and goes on as it was decided: name another \
-        --source-port to ask about a new one
-        """)
+        "a flow by these ends is running, \(try destination(of: running)), and goes on as it was decided: \(remedy)")
     }
     let live = try observe(packet, at: place)
     let fate = try predict(packet, at: place, live)

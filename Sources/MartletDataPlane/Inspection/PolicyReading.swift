@@ -76,19 +76,27 @@ public struct PolicyInspection {
     }
   }
 
-  /// The elements of `lists`, each once, in an order that agrees with that of every list.
+  /// The elements of `lists`, each once, in an order that agrees with that of every list. Where no list says which of two
+  /// comes first, the usual order of tiers does.
   private static func merge(_ lists: [[RuleName]]) -> [RuleName] {
     var rest = lists.map { $0[...] }
     var merged: [RuleName] = []
     // The head of a list that no other list has further behind comes next; lists that contradict each other, as when they
     // are read while they change, are taken as they come.
-    while let list = rest.first(where: { list in
-      list.first.map { head in !rest.contains { $0.dropFirst().contains(head) } } ?? false
-    }) ?? rest.first(where: { !$0.isEmpty }), let next = list.first {
+    while true {
+      let heads = Set(rest.compactMap(\.first))
+      let free = heads.filter { head in !rest.contains { $0.dropFirst().contains(head) } }
+      guard let next = (free.isEmpty ? heads : free).min(by: { sortKey($0) < sortKey($1) }) else { return merged }
       merged.append(next)
       rest = rest.map { $0.first == next ? $0.dropFirst() : $0.filter { $0 != next }[...] }
     }
-    return merged
+  }
+
+  private static func sortKey(_ rule: RuleName) -> (Int, String, String) {
+    guard case .policy(let policy, let tier) = rule.owner else { return (0, "", "") }
+    let place = Tier.builtIn.firstIndex { $0.name == tier }
+    // Tiers of one's own come between those of administrators and the standard one, more often than not.
+    return (place.map { $0 == 0 ? 0 : $0 + 1 } ?? 1, tier, "\(policy)")
   }
 
   // MARK: - Sets
