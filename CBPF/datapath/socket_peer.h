@@ -28,13 +28,14 @@ static __always_inline bool same_peer(const struct socket_peer *a, const struct 
 	return a->port == b->port && address_equal(a->address, b->address);
 }
 
-/* A backend that has been chosen when the services were of this generation. */
-static __always_inline struct socket_peer backend_peer(const struct backend *backend, __u32 service_generation)
+/* A backend that has been chosen for a service when the services were of this generation. */
+static __always_inline struct socket_peer backend_peer(const struct backend *backend, __u32 service,
+						       __u32 service_generation)
 {
 	return (struct socket_peer){
 		.address = backend->address,
 		.port = backend->port,
-		.flags = backend->flags,
+		.service = service,
 		.service_generation = service_generation,
 	};
 }
@@ -69,20 +70,25 @@ static __always_inline struct socket_peer_key datagram_key(__u64 socket, const s
 	};
 }
 
+/* Whether `peer`, the service's address or its backend, is the service's no longer, since that backend was given. */
+static __always_inline bool is_peer_revoked(const struct socket_peer *peer, const struct socket_peer *given)
+{
+	struct revocation_key key = {.address = peer->address, .service = given->service, .port = peer->port};
+
+	return is_revoked_since(&key, given->service_generation);
+}
+
 /* The backend that the socket's datagrams to `asked` went to, if it still serves: perhaps no new clients. */
 static __always_inline bool recall_datagram(__u64 socket, const struct socket_peer *asked, __u32 service,
 					    struct socket_peer *given)
 {
 	struct socket_peer_key key = datagram_key(socket, asked, SOCKET_PEER_ASKED);
 	struct socket_peer *stored = bpf_map_lookup_elem(&datagram_peers, &key);
-	struct revocation_key backend = {.service = service};
 
 	if (!stored)
 		return false;
 	*given = *stored;
-	backend.address = given->address;
-	backend.port = given->port;
-	return !is_revoked_since(&backend, given->service_generation);
+	return given->service == service && !is_peer_revoked(asked, given) && !is_peer_revoked(given, given);
 }
 
 /*

@@ -62,6 +62,10 @@ import Testing
     #expect(socket.exchange().reply?.server == first, "it serves while it terminates")
     try apply([.finished(first), "p11"])
     #expect(socket.exchange().reply?.server == "p11")
+    // Another service may have the address later.
+    try cluster.apply()
+    try apply(["p12"])
+    #expect(socket.exchange().reply?.server == "p12")
   }
 
   @Test(arguments: AddressFamily.allCases) func flowsOfAnotherPortAreLeftAlone(_ family: AddressFamily) throws {

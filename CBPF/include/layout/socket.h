@@ -14,9 +14,11 @@
 /* One end of a socket's conversation with a service. */
 struct socket_peer {
 	struct ip_address address;
-	__be16 port;		  /* network byte order */
-	__u16 flags;		  /* enum backend_flag, of a backend */
+	__be16 port; /* network byte order */
+	__u16 reserved;
+	__u32 service;		  /* of a backend: id of the service port that it was given for */
 	__u32 service_generation; /* of a backend: what the services were when it was given */
+	__u32 unused;
 };
 
 /* Map `stream_peers`: storage of a TCP socket that was connected through a service. */
