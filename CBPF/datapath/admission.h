@@ -65,7 +65,7 @@ __noinline int judge_flow(const struct flow_tuple *opener, struct flow *flow, __
 
 	if (!opener || !flow || !scratch)
 		return COUNTER_DROP_POLICY_INGRESS;
-	from_pod = source || flow->flags & FLOW_RETURNED;
+	from_pod = source || (flow->flags & FLOW_RETURNED && find_address(&opener->source).kind != ADDRESS_THIS_NODE);
 	flow->egress_rule = flow->ingress_rule = 0;
 	flow->policy_version = scratch->subject.version;
 	describe_flow(&scratch->subject, opener, flow);

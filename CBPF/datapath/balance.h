@@ -42,6 +42,17 @@ static __always_inline __u32 client_at(enum hook hook)
 	}
 }
 
+/* An address of this node that node ports answer on; none if they answer on none. */
+static __always_inline struct ip_address node_port_address(const struct packet *packet)
+{
+	struct settings *current = current_settings();
+	struct ip_address none = {};
+
+	if (!current)
+		return none;
+	return packet->family == 4 ? current->node_port4 : current->node_port6;
+}
+
 /*
  * The tuple to look the service up by. A service's node port is known on a node's own addresses alone, so what came
  * through the tunnel for another node's is looked up as if it were for ours.
@@ -52,7 +63,7 @@ static __always_inline void fill_service_tuple(const struct packet *packet, stru
 	if (hook != HOOK_FROM_TUNNEL || find_frontend(tuple) || find_prefix(&tuple->destination).flags & PREFIX_POD)
 		return;
 	if (find_address(&tuple->destination).kind != ADDRESS_LOCAL_POD)
-		tuple->destination = own_address(packet);
+		tuple->destination = node_port_address(packet);
 }
 
 /* Whether the address is the node's own, rather than one of its pods'. */
@@ -148,8 +159,11 @@ static __always_inline int balance(const struct __sk_buff *skb, const struct pac
 	return SERVICE_CHOSEN;
 }
 
-/* A packet for a service address that no frontend answers at: refused on a known one, else dropped, never looped. */
-static __always_inline int unserved(const struct packet *packet, struct address_entry destination)
+/*
+ * A packet that no frontend answers at: for a service's address refused on a known one, else dropped, never looped.
+ * What another node has sent here goes no further than to this one and its pods.
+ */
+static __always_inline int unserved(const struct packet *packet, struct address_entry destination, enum hook hook)
 {
 	if (destination.kind == ADDRESS_SERVICE)
 		return has_ports(packet->tuple.protocol) ? SERVICE_REFUSE : -COUNTER_DROP_SERVICE_ADDRESS;
@@ -157,6 +171,8 @@ static __always_inline int unserved(const struct packet *packet, struct address_
 		return -COUNTER_DROP_SERVICE_ADDRESS;
 	if (destination.kind == ADDRESS_UNKNOWN && find_prefix(&packet->tuple.destination).flags & PREFIX_SERVICE)
 		return -COUNTER_DROP_SERVICE_ADDRESS;
+	if (hook == HOOK_FROM_TUNNEL && destination.kind != ADDRESS_LOCAL_POD && destination.kind != ADDRESS_THIS_NODE)
+		return -COUNTER_DROP_NO_LOCAL_BACKEND;
 	return SERVICE_NONE;
 }
 

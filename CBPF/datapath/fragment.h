@@ -205,6 +205,8 @@ static __always_inline int pass_first_fragment(struct __sk_buff *skb, const stru
 		.source_port = packet->tuple.source_port,
 		.destination_port = packet->tuple.destination_port,
 		.protocol = packet->tuple.protocol,
+		.icmp_type = packet->icmp_type,
+		.icmp_code = packet->icmp_code,
 		.seen = 1,
 		.received = fragment_length(packet),
 	};
@@ -221,17 +223,37 @@ static __always_inline int pass_first_fragment(struct __sk_buff *skb, const stru
 	before->source_port = first.source_port;
 	before->destination_port = first.destination_port;
 	before->protocol = first.protocol;
+	before->icmp_type = first.icmp_type;
+	before->icmp_code = first.icmp_code;
 	before->received = first.received;
 	/* Fully ordered, as an exchange is. */
 	if (__sync_lock_test_and_set(&before->seen, 1))
 		return VERDICT_PROCEED;
 	waiting = before->held;
+	before->released = waiting < HELD_FRAGMENTS_MAX ? waiting : HELD_FRAGMENTS_MAX;
 	if (waiting && release_fragments(skb, packet, waiting, before->begun, hook))
 		return drop(skb, COUNTER_DROP_FRAGMENT);
 	return VERDICT_PROCEED;
 }
 
-/* Gives a later fragment the protocol and ports of its first; -1 if that has not been seen. */
+/* Whether a fragment comes in again, after it has been held: what the tunnel's device brought along it brings no more.
+ */
+__noinline int comes_in_again(struct __sk_buff *skb, const struct packet *packet, __u32 hook)
+{
+	struct fragmented_datagram *datagram;
+	struct fragment_key key;
+
+	if (!packet || packet->fragment != FRAGMENT_LATER)
+		return false;
+	key = fragment_key(skb, packet, hook);
+	datagram = bpf_map_lookup_elem(&fragments, &key);
+	if (!datagram || !datagram->seen || !datagram->released)
+		return false;
+	datagram->released--;
+	return true;
+}
+
+/* Gives a later fragment what its first says of both: protocol, ports, ICMP type; -1 if that has not been seen. */
 static __always_inline int recall_fragment(struct __sk_buff *skb, struct packet *packet, const struct fragment_key *key)
 {
 	struct fragmented_datagram *datagram = find_datagram(key);
@@ -241,6 +263,11 @@ static __always_inline int recall_fragment(struct __sk_buff *skb, struct packet 
 	packet->tuple.protocol = datagram->protocol;
 	packet->tuple.source_port = datagram->source_port;
 	packet->tuple.destination_port = datagram->destination_port;
+	if (is_icmp(datagram->protocol)) {
+		packet->icmp_type = datagram->icmp_type;
+		packet->icmp_code = datagram->icmp_code;
+		fill_icmp_tuple(&packet->tuple, datagram->icmp_type, datagram->source_port);
+	}
 	if (is_completed(skb, packet, datagram))
 		bpf_map_delete_elem(&fragments, key);
 	return 0;
@@ -266,12 +293,15 @@ __noinline int pass_fragment(struct __sk_buff *skb, struct packet *packet, __u32
 	key = fragment_key(skb, packet, hook);
 	if (packet->fragment == FRAGMENT_FIRST)
 		return pass_first_fragment(skb, packet, &key, hook);
-	if (!recall_fragment(skb, packet, &key))
-		return VERDICT_PROCEED;
-	result = hold_fragment(skb, packet, hook);
-	if (result == VERDICT_PROCEED && recall_fragment(skb, packet, &key))
-		return drop(skb, COUNTER_DROP_FRAGMENT);
-	return result;
+	if (recall_fragment(skb, packet, &key)) {
+		result = hold_fragment(skb, packet, hook);
+		if (result != VERDICT_PROCEED)
+			return result;
+		if (recall_fragment(skb, packet, &key))
+			return drop(skb, COUNTER_DROP_FRAGMENT);
+	}
+	/* Errors fit any link; what follows a first one is no error by itself. */
+	return packet_is_icmp_error(packet) ? drop(skb, COUNTER_DROP_FRAGMENT) : VERDICT_PROCEED;
 }
 
 #endif

@@ -196,6 +196,20 @@ static __always_inline int unrelated_icmp_error(struct __sk_buff *skb, const str
 	return to_stack(skb);
 }
 
+/* Whether an error is about a flow that is known. */
+__noinline int is_related_error(struct __sk_buff *skb, const struct packet *packet, __u32 hook)
+{
+	struct draft *draft = current_draft();
+
+	if (!packet || !draft)
+		return false;
+	draft->quotation = (struct quotation){};
+	if (read_quotation(skb, packet, &draft->quotation))
+		return false;
+	draft->asked = reversed(&draft->quotation.tuple);
+	return find_flow_at(skb, &draft->asked, hook) != NULL;
+}
+
 /* Translates the quotation and fills draft_flow(): VERDICT_PROCEED by that flow, or the verdict. */
 __noinline int prepare_icmp_error(struct __sk_buff *skb, const struct packet *packet, __u32 hook)
 {
@@ -212,7 +226,7 @@ __noinline int prepare_icmp_error(struct __sk_buff *skb, const struct packet *pa
 		return drop(skb, COUNTER_DROP_INVALID_ICMP);
 	tuple = &draft->asked;
 	*tuple = reversed(&quotation->tuple);
-	flow = find_flow_at(tuple, hook);
+	flow = find_flow_at(skb, tuple, hook);
 	if (!flow || (hook == HOOK_FROM_POD && flow->input_ifindex != skb->ifindex) || is_stale(tuple, flow))
 		return unrelated_icmp_error(skb, packet, &quotation->tuple, hook);
 	if (judge_again(tuple, flow) != ADMITTED)

@@ -99,7 +99,7 @@ __noinline int draft_opener(struct __sk_buff *skb, const struct packet *packet, 
 
 /*
  * Where the replies of a flow that came through the tunnel go: back through it, or directly where the service says so
- * and the client is not one of our pods.
+ * and the client is neither this node nor one of its pods.
  */
 static __always_inline __u32 reply_tunnel(struct __sk_buff *skb, const struct packet *packet, __u32 service_flags,
 					  enum hook hook)
@@ -193,6 +193,9 @@ __noinline int begin_flow(struct __sk_buff *skb, const struct packet *packet, __
 
 	if (!packet)
 		return drop(skb, COUNTER_DROP_MALFORMED);
+	/* A fragment that has been held does not say who has sent it, and begins nothing. */
+	if (hook == HOOK_FROM_TUNNEL && !tunnel_sender(skb))
+		return drop(skb, COUNTER_DROP_TUNNEL_SOURCE);
 	is_of_link = is_link_scoped(packet->tuple.destination, packet->family, hook);
 	if (is_of_link && !is_link_flow(skb, packet, hook))
 		return pass_on_link(skb, packet, hook);
@@ -217,7 +220,7 @@ __noinline int begin_flow(struct __sk_buff *skb, const struct packet *packet, __
 		return end_denied(skb, packet, result, hook);
 	result = by_stack ? leave_to_stack(draft) : balance(skb, packet, draft, hook);
 	if (result == SERVICE_NONE)
-		result = unserved(packet, destination);
+		result = unserved(packet, destination, hook);
 	if (result == SERVICE_REFUSE || result < 0)
 		return end_packet(skb, packet, result, hook);
 	return enter_flow(skb, packet, draft, hook);

@@ -4,6 +4,8 @@
 #define MARTLET_SENDER_H
 
 #include "address.h"
+#include "flow.h"
+#include "host_socket.h"
 #include "packet.h"
 #include "policy_maps.h"
 #include "prefix.h"
@@ -47,14 +49,31 @@ static __always_inline __u32 sending_pod(const struct __sk_buff *skb, const stru
 	return slot && is_allowed_source(*slot, &packet->tuple.source) ? *slot : 0;
 }
 
+/*
+ * Whether this node has sent, to another, what comes back through the tunnel from an address of this node's: a process
+ * that waits for the answer, or a pod that has left with that address. The other node does not know it for one of ours.
+ */
+__noinline int is_own_returned(struct __sk_buff *skb, const struct flow_tuple *tuple)
+{
+	struct flow_tuple answer;
+
+	if (!tuple)
+		return false;
+	answer = reversed(tuple);
+	answer.zone = ZONE_USUAL;
+	return find_flow(&answer) || host_has_socket(skb, &answer, tuple->protocol == IPPROTO_TCP);
+}
+
 /* Whether the sender may use this source address, which is `source` to this node, at this hook. */
-static __always_inline bool source_valid(const struct __sk_buff *skb, const struct packet *packet,
+static __always_inline bool source_valid(struct __sk_buff *skb, const struct packet *packet,
 					 struct address_entry source, enum hook hook)
 {
 	if (hook == HOOK_FROM_POD)
 		return sending_pod(skb, packet, source);
 	if (is_absent_pod(&packet->tuple.source, source))
 		return false;
+	if (hook == HOOK_FROM_TUNNEL && source.kind == ADDRESS_THIS_NODE)
+		return is_own_returned(skb, &packet->tuple);
 	/* That it is no forgery is known by the flow that the pod has opened. */
 	if (packet->tuple.zone == ZONE_RETURNED)
 		return true;

@@ -165,7 +165,7 @@ __noinline int slow_path(struct __sk_buff *skb, struct packet *packet, __u32 hoo
 	if (hook == HOOK_FROM_NET && is_tunnel_arrival(&packet->tuple))
 		return to_stack(skb);
 	is_error = packet_is_icmp_error(packet);
-	flow = is_error ? NULL : find_flow_at(&packet->tuple, hook);
+	flow = is_error ? NULL : find_flow_at(skb, &packet->tuple, hook);
 	has_moved = flow && !comes_from(skb, flow->input_ifindex, hook);
 	/* Through the tunnel an error returns as its flow's packets do: from this node's own address. */
 	if ((has_moved || (is_error && hook != HOOK_FROM_TUNNEL)) && !may_send(skb, packet, hook))
@@ -185,10 +185,11 @@ __noinline int slow_path(struct __sk_buff *skb, struct packet *packet, __u32 hoo
 		result = judge_again(&packet->tuple, flow);
 		if (result != ADMITTED && !opens_other_way(packet, flow))
 			return end_denied(skb, packet, result, hook);
-		if (result != ADMITTED) {
+		/* A rejected one is gone already. */
+		if (result > 0)
 			remove_flow(&packet->tuple, flow);
+		if (result != ADMITTED)
 			flow = NULL;
-		}
 	}
 	if (flow && !continue_flow(skb, packet, flow))
 		return VERDICT_PROCEED;
@@ -215,7 +216,7 @@ static __always_inline int handle(struct __sk_buff *skb, enum hook hook)
 		return drop(skb, result);
 	if (hook == HOOK_FROM_NET && packet.fragment == FRAGMENT_NONE && is_tunnel_arrival(&packet.tuple))
 		return to_stack(skb);
-	if (hook == HOOK_FROM_TUNNEL && !tunnel_sender(skb))
+	if (hook == HOOK_FROM_TUNNEL && !tunnel_sender(skb) && !comes_in_again(skb, &packet, hook))
 		return drop(skb, COUNTER_DROP_TUNNEL_SOURCE);
 	/* What the host says to itself by loopback addresses is nobody else's business, but for node ports. */
 	if (hook == HOOK_TO_NET && is_loopback(packet.tuple.source) &&

@@ -18,16 +18,16 @@ static __always_inline bool is_tunnel_tuple(const struct flow_tuple *tuple)
 	return tuple->protocol == IPPROTO_UDP && tuple->destination_port == bpf_htons(tunnel_port);
 }
 
-/* Global, since no other packet needs this lookup. */
-__noinline int is_for_this_node(const struct ip_address *destination)
+/* Global, since few packets need this lookup. */
+__noinline int is_of_this_node(const struct ip_address *address)
 {
-	return destination && find_address(destination).kind == ADDRESS_THIS_NODE;
+	return address && find_address(address).kind == ADDRESS_THIS_NODE;
 }
 
 /* The tunnel's outer packets where they arrive: to anybody else they are packets like others. */
 static __always_inline bool is_tunnel_arrival(const struct flow_tuple *tuple)
 {
-	return is_tunnel_tuple(tuple) && is_for_this_node(&tuple->destination);
+	return is_tunnel_tuple(tuple) && is_of_this_node(&tuple->destination);
 }
 
 #endif

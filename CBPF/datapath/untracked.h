@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
  * What comes before connections are tracked: senders that are not heard at all, and policies that judge each packet by
- * itself. Nothing here leaves anything behind, so that a flood costs no memory.
+ * itself. Nothing but fragments leaves anything behind here, so that a flood costs no memory.
  */
 #ifndef MARTLET_UNTRACKED_H
 #define MARTLET_UNTRACKED_H
 
 #include "address.h"
 #include "fragment.h"
+#include "host_business.h"
 #include "host_endpoint.h"
+#include "icmp_error.h"
 #include "reply.h"
 #include "sender.h"
 
@@ -54,17 +56,26 @@ static __always_inline int judge_packet_untracked(struct __sk_buff *skb, const s
 	return action;
 }
 
-/* Whether a packet from or to one of the host's addresses is a service's, or a pod's that leaves with that address. */
-static __always_inline bool is_translated(const struct packet *packet)
+/*
+ * Whether a packet from or to one of the host's addresses is not the host's alone: a service's, an answer to a pod that
+ * has left with that address, an error about either, or between the host and a pod behind the tunnel.
+ */
+static __always_inline bool is_of_flow(struct __sk_buff *skb, const struct packet *packet, enum hook hook)
 {
-	struct flow *flow = find_flow(&packet->tuple);
+	struct flow *flow;
 
-	return flow ? !(flow->flags & FLOW_BY_STACK) : find_frontend(&packet->tuple) != NULL;
+	if (packet_is_icmp_error(packet))
+		return is_related_error(skb, packet, hook);
+	flow = find_flow(&packet->tuple);
+	if (flow)
+		return !(flow->flags & FLOW_BY_STACK);
+	return !is_host_business(packet, find_address(&packet->tuple.source), find_address(&packet->tuple.destination),
+				 hook);
 }
 
 /*
  * VERDICT_PROCEED, or the verdict. What is allowed is final for the host's own traffic, which nobody tracks or judges
- * any more; what is translated or forwarded to pods has to be. A later fragment is judged by the ports of its first
+ * any more; what has a flow, or is to have one, does. A later fragment is judged by the ports of its first
  * one, which is remembered unless it is dropped. The tunnel between nodes is never closed.
  */
 __noinline int pass_untracked(struct __sk_buff *skb, struct packet *packet, __u32 hook, __u32 stages)
@@ -93,7 +104,7 @@ __noinline int pass_untracked(struct __sk_buff *skb, struct packet *packet, __u3
 		result = pass_fragment(skb, packet, hook);
 	if (result != VERDICT_PROCEED)
 		return result;
-	return action == POLICY_ALLOW && of_host && !is_translated(packet) ? to_stack(skb) : VERDICT_PROCEED;
+	return action == POLICY_ALLOW && of_host && !is_of_flow(skb, packet, hook) ? to_stack(skb) : VERDICT_PROCEED;
 }
 
 #endif

@@ -16,7 +16,7 @@ _Static_assert(sizeof(struct endpoint) == 8, "endpoint");
 _Static_assert(sizeof(struct node) == 32, "node");
 _Static_assert(sizeof(struct prefix_entry) == 8, "prefix_entry");
 _Static_assert(sizeof(struct counter_value) == 16, "counter_value");
-_Static_assert(sizeof(struct settings) == 56, "settings");
+_Static_assert(sizeof(struct settings) == 88, "settings");
 _Static_assert(sizeof(struct socket_peer_key) == 32, "socket_peer_key");
 _Static_assert(sizeof(struct socket_peer) == 32, "socket_peer");
 _Static_assert(sizeof(struct stream_peer) == 64, "stream_peer");

@@ -73,7 +73,7 @@ extension BPFDataPlane {
 
   private func updateCluster(_ host: HostNetwork, mtu: Int) -> [DataPlaneProblem] {
     reporting("other nodes") {
-      try nodes.update(cluster.otherNodes, mtu: { UInt32(Tunnel.innerMTU(mtu, $0)) }) { address in
+      try nodes.update(cluster.otherNodes, from: cluster.node, mtu: { UInt32(Tunnel.innerMTU(mtu, $0)) }) { address in
         // Most nodes have one, and the kernel is not asked for each of thousands at each change.
         network.count == 1 ? network.first : try? host.route(to: address)?.interface
       }
@@ -84,7 +84,10 @@ extension BPFDataPlane {
   }
 
   func updateSettings() -> [DataPlaneProblem] {
-    cluster.describeNode(in: &settings, usesOverlay: options.usesOverlay, networkAddresses: networkAddresses)
+    let node = cluster.node.map(withOwnAddresses)
+    cluster.describeNode(
+      in: &settings, usesOverlay: options.usesOverlay, networkAddresses: networkAddresses,
+      nodePortAddresses: node.map(options.configuration.nodePortAddresses) ?? [])
     settings.workload_tunnels = options.configuration.allowsWorkloadTunnels ? 1 : 0
     return reporting("settings") { try maps.settings.set(0, settings) }
   }

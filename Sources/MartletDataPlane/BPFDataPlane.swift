@@ -308,18 +308,23 @@ public final class BPFDataPlane: DataPlane {
   /// `changes`, with this node having every address that its kernel has: node ports answer there as well.
   private func withOwnAddresses(_ changes: [StateChange]) -> [StateChange] {
     changes.map { change in
-      guard case .set(.node(var node)) = change, node.name == options.configuration.nodeName else { return change }
-      let known = Set(node.addresses.map(\.address))
-      node.addresses += ownAddresses.filter { !known.contains($0) }.map { Node.Address($0, kind: .external) }
-      return .set(.node(node))
+      guard case .set(.node(let node)) = change, node.name == options.configuration.nodeName else { return change }
+      return .set(.node(withOwnAddresses(node)))
     }
+  }
+
+  func withOwnAddresses(_ node: Node) -> Node {
+    var node = node
+    let known = Set(node.addresses.map(\.address))
+    node.addresses += ownAddresses.filter { !known.contains($0) }.map { Node.Address($0, kind: .external) }
+    return node
   }
 
   func updateOwnAddresses(_ host: HostNetwork) -> [DataPlaneProblem] {
     guard host.ownAddresses != ownAddresses else { return [] }
     ownAddresses = host.ownAddresses
     guard let node = cluster.node else { return [] }
-    return finish(services.apply(withOwnAddresses([.set(.node(node))])))
+    return finish(services.apply(withOwnAddresses([.set(.node(node))]))) + updateSettings()
   }
 
   private func updateNames(_ changes: [StateChange]) -> [DataPlaneProblem] {

@@ -107,15 +107,25 @@ struct ClusterView {
 
   /// Enters in `settings` what they say of this node.
   ///
-  /// - Parameter networkAddresses: those that its interfaces to the network have. Of a family that the node's object does
-  ///   not list the first stands for the node.
-  func describeNode(in settings: inout settings, usesOverlay: Bool, networkAddresses: [IPAddress] = []) {
+  /// - Parameters:
+  ///   - networkAddresses: those that its interfaces to the network have. Of a family that the node's object does not list
+  ///     the first stands for the node.
+  ///   - nodePortAddresses: those that node ports answer on, the one that stands for the node before others.
+  func describeNode(
+    in settings: inout settings, usesOverlay: Bool, networkAddresses: [IPAddress] = [], nodePortAddresses: [IPAddress]
+  ) {
     func address(_ family: AddressFamily) -> ip_address {
       ip_address(
         node?.address(family) ?? networkAddresses.first { $0.family == family } ?? .unspecified(family))
     }
+    func nodePort(_ family: AddressFamily, _ own: ip_address) -> ip_address {
+      let usable = nodePortAddresses.filter { $0.family == family && !$0.isLoopback }
+      return usable.contains(IPAddress(own)) ? own : ip_address(usable.first ?? .unspecified(family))
+    }
     settings.node4 = address(.ipv4)
     settings.node6 = address(.ipv6)
+    settings.node_port4 = nodePort(.ipv4, settings.node4)
+    settings.node_port6 = nodePort(.ipv6, settings.node6)
     settings.overlay = usesOverlay ? 1 : 0
   }
 }

@@ -87,6 +87,25 @@ import Testing
     #expect(transfer.replies.map(\.byteCount) == [1_000_000])
   }
 
+  /// What the host itself sends in pieces arrives as it was sent, in whichever order the other node gets them.
+  @Test(arguments: AddressFamily.allCases) func piecesComeOutOfTheTunnelInAnyOrder(_ family: AddressFamily) throws {
+    try cluster.apply([])
+    let wire = try PacketSocket(cluster.node(1).host.interface)
+    let pod = try PacketSocket(cluster.pod(2, 1).host.interface)
+    for (index, order) in [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]].enumerated() {
+      let port = 41_500 + UInt16(index)
+      let pieces = PacketBuilder().ethernet(from: cluster.node(1).host.interface.mac)
+        .ip(from: cluster.node(1)[family], to: cluster.pod(2, 1)[family]).udp(from: port, to: 8080)
+        .payload(count: 3_000).fragments(ofAtMost: 800, identification: UInt32(port))
+      // What is held is dropped, as the sender sees it.
+      for index in order { try? wire.send(pieces[index]) }
+      let arrived = try (0..<pieces.count).compactMap { _ in
+        try pod.receive { $0.ip?.source == cluster.node(1)[family] && $0.ip?.fragment != nil }
+      }
+      #expect(arrived.count == pieces.count, "\(order)")
+    }
+  }
+
   @Test(arguments: Access.all) func servicesReachPodsOfOtherNodes(_ access: Access) throws {
     try cluster.apply(services: [.nodePort], slices: [.init(["p21", "p31"])])
     let answers = try cluster.pod(1, 2).ask(.web, 80, access, count: 24)

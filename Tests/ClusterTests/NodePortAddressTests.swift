@@ -49,11 +49,22 @@ import Testing
         "status": ["addresses": [["type": "InternalIP", "address": "\(address)"]]]
       ])
     }
-    try cluster.apply(services: [.nodePort], slices: [.init(["p21"])], others: nodes)
+    let service = ServiceManifest.nodePort.with {
+      $0.ports = [.init(80, name: "t", nodePort: 30080), .init(80, "UDP", name: "u", nodePort: 30080)]
+    }
+    let slice = EndpointSliceManifest(["p21"]) { $0.ports = [.port(8080, name: "t"), .port(8080, "UDP", name: "u")] }
+    try cluster.apply(services: [service], slices: [slice], others: nodes)
     for target in 1...3 {
       let answers = try cluster.client.ask(SocketAddress(cluster.node(target)[family], 30080))
       #expect(answers.outcome == .answered(by: ["p21"]), "node \(target)")
       #expect(answers.peers == [cluster.client[family]], "node \(target)")
+      // Nobody tells the other nodes which addresses this one has: what they send back is recognised as its own.
+      for client in [cluster.pod(2, 2), cluster.node(2), cluster.pod(1, 1), cluster.node(3)] {
+        for number in [L4Protocol.tcp, .udp] {
+          let answers = try client.ask(SocketAddress(cluster.node(target)[family], 30080), number)
+          #expect(answers.outcome == .answered(by: ["p21"]), "\(client.name) to node \(target), \(number)")
+        }
+      }
     }
   }
 
@@ -90,5 +101,28 @@ import Testing
     let access = Access(family: .ipv4, balancing: .sockets)
     let answers = try cluster.node(1).ask(DualAddress("127.0.0.1", "::1"), 30080, access)
     #expect(answers.outcome == .answered(by: ["p21"]))
+  }
+}
+
+/// Node ports on an address of each node that is not the one that other nodes know it by.
+@Suite(
+  .requiresBPF,
+  .cluster { $0.configuration.nodePortAddresses = .within([IPPrefix(IPAddress(192, 168, 60, 0), length: 24)]) },
+  .serialized) struct SecondaryNodePortAddressTests
+{
+  @Test func theyReachBackendsOfOtherNodes() throws {
+    let cluster = try Cluster.current
+    try cluster.client.namespace.ip("address add 192.168.60.100/24 dev eth0")
+    for number in 1...3 {
+      try cluster.node(number).namespace.ip("address add 192.168.60.1\(number)/24 dev eth0")
+      #expect(try cluster.nodes[number - 1].run { $0.networkChanged() }?.isEmpty == true)
+    }
+    try cluster.apply(services: [.nodePort], slices: [.init(["p21"])])
+    for number in UInt8(1)...3 {
+      let answers = try cluster.client.ask(SocketAddress(IPAddress(192, 168, 60, 10 + number), 30080))
+      #expect(answers.outcome == .answered(by: ["p21"]), "node \(number)")
+      let primary = try cluster.client.ask(SocketAddress(cluster.node(Int(number))[.ipv4], 30080))
+      #expect(primary.outcome == .refused, "node \(number)")
+    }
   }
 }

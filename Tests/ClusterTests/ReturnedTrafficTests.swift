@@ -74,6 +74,24 @@ import Testing
     #expect(answers.replies.map(\.byteCount) == [1_000_000])
   }
 
+  /// Only what leaves can return: what a pod's own node serves does not.
+  @Test(arguments: AddressFamily.allCases) func othersCannotJoinAFlowThatStays(_ family: AddressFamily) throws {
+    let service = ServiceManifest.loadBalancer.with { $0.ports = [.init(80, "UDP", nodePort: 30080)] }
+    let slice = EndpointSliceManifest(["p22"]) { $0.ports = [.port(8080, "UDP")] }
+    try cluster.apply(services: [service], slices: [slice])
+    let asked = SocketAddress(DualAddress.loadBalancer[family], 80)
+    let socket = try cluster.pod(2, 1).connect(.udp, to: asked, from: SocketAddress(cluster.pod(2, 1)[family], 41_400))
+    #expect(socket.exchange().reply?.server == "p22")
+    let wire = try PacketSocket(cluster.client.host.interface)
+    let backend = try PacketSocket(cluster.pod(2, 2).host.interface)
+    let forged = PacketBuilder()
+      .ethernet(from: cluster.client.host.interface.mac, to: cluster.node(1).host.interface.mac)
+      .ip(from: cluster.pod(2, 1)[family], to: asked.address).udp(from: 41_400, to: 80).payload("forged")
+    try wire.send(forged.bytes)
+    let received = try backend.receive(timeout: .milliseconds(300)) { $0.payload.starts(with: "forged".utf8) }
+    #expect(received == nil)
+  }
+
   /// Only what the pod has sent can return.
   @Test(arguments: AddressFamily.allCases) func othersCannotSendAsThePod(_ family: AddressFamily) throws {
     try apply(to: ["p22"])

@@ -206,6 +206,23 @@ import Testing
     #expect(try datagram.fixture.counts()["fragments_held"] == 2)
   }
 
+  /// They are the answer's that the first belongs to, or the question's.
+  @Test(arguments: AddressFamily.allCases) func echoInPieces(family: AddressFamily) throws {
+    let fixture = try DatapathFixture()
+    let (client, server) = (Party.pod1.address(family), Party.pod2.address(family))
+    func pieces(_ message: ICMPMessage, from source: IPAddress, to destination: IPAddress) -> [[UInt8]] {
+      PacketBuilder().ethernet().ip(from: source, to: destination).icmp(message).payload(count: 300)
+        .fragments(ofAtMost: 120, identification: 79)
+    }
+    for piece in pieces(.echoRequest(identifier: 7, sequence: 1), from: client, to: server) {
+      try fixture.send(piece, at: .fromPod(.pod1)).expect(.redirect)
+    }
+    for piece in pieces(.echoReply(identifier: 7, sequence: 1), from: server, to: client) {
+      try fixture.send(piece, at: .fromPod(.pod2)).expect(.redirect)
+    }
+    #expect(try fixture.counts() == ["from_pod": 6, "flows_created": 1])
+  }
+
   /// What is cut up may begin with options, and then only the first piece says which protocol it is of.
   @Test(arguments: [[0, 1, 2], [2, 1, 0]]) func optionsInsideTheFragments(order: [Int]) throws {
     let fixture = try DatapathFixture()

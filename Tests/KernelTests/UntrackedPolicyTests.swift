@@ -249,4 +249,19 @@ import Testing
     try fixture.send(packet(talk, family, .answer, from: .remote, 8080, to: .node, 41_000), at: .fromNet)
       .expect(.redirect)
   }
+
+  /// An error about a flow goes its way, and one about what nobody tracks is the host's.
+  @Test(arguments: AddressFamily.allCases) func errorsGoWhereTheyBelong(family: AddressFamily) throws {
+    let fixture = try fixture { $1.untracked_ingress = $0.write([Rule(POLICY_ALLOW, 1)]) }
+    try fixture.masquerade(family)
+    let outcome = try fixture.send(packet(.udp, family, from: .pod1, 41_000, to: .remote), at: .fromPod(.pod1))
+    outcome.expect(.redirect)
+    func error(about quoted: PacketBuilder) -> PacketBuilder {
+      PacketBuilder().ethernet().ip(from: Party.remote.address(family), to: Party.node.address(family))
+        .icmp(.unreachable(.port)).quoting(quoted)
+    }
+    try fixture.send(error(about: packet(.udp, family, from: .node, 41_000, to: .remote)), at: .fromNet)
+      .expect(.redirect)
+    try fixture.send(error(about: packet(.udp, family, from: .node, 41_001, to: .remote)), at: .fromNet).expect(.pass)
+  }
 }

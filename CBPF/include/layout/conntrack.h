@@ -7,7 +7,7 @@
 /* What tells two flows apart whose packets are alike. */
 enum flow_zone {
 	ZONE_USUAL = 0,
-	ZONE_RETURNED = 1, /* a pod of this node has sent it to another node, and that node back through the tunnel */
+	ZONE_RETURNED = 1, /* this node, or a pod of it, has sent it to another, and that one back through the tunnel */
 };
 
 /*
@@ -139,7 +139,10 @@ struct fragmented_datagram {
 	__u32 held;	/* fragments that wait for it */
 	__u32 received; /* bytes behind the IP headers that have passed, of the first fragment and after it */
 	__u32 length;	/* likewise of the whole datagram; 0: the last fragment has not been */
-	__u32 protocol; /* IPPROTO_* */
+	__u8 protocol;	/* IPPROTO_* */
+	__u8 icmp_type;
+	__u8 icmp_code;
+	__u8 released; /* of the held ones: those that have been let go and have not come in again */
 };
 
 #endif

@@ -14,7 +14,7 @@ extension InMemoryDataPlane {
     of packet: PacketDescription, from origin: PacketOrigin
   ) throws(PacketQuestionError) -> PacketFate {
     var arrival = try arrival(of: packet, from: origin)
-    if arrival.isThroughTunnel, flows[packet.tuple]?.isOpenedByPod == true { arrival.tuple.isReturned = true }
+    if isReturned(arrival) { arrival.tuple.isReturned = true }
     let tuple = arrival.tuple
     if let verdict = beforeFlows(arrival) { return PacketFate(verdict) }
     if let fate = beforeTracking(arrival) { return fate }
@@ -33,6 +33,13 @@ extension InMemoryDataPlane {
       return fate
     }
     return begin(arrival)
+  }
+
+  /// Whether a pod of this node has sent the packet to the node that has sent it back.
+  private func isReturned(_ arrival: Arrival) -> Bool {
+    let asked = tables.address(arrival.tuple.destination)
+    return arrival.isThroughTunnel && flows[arrival.tuple]?.leavesAsItIs(arrival.tuple) == true
+      && asked.kind == ADDRESS_OTHER_NODE.rawValue && asked.index == arrival.tunnelSender
   }
 
   /// An ICMP error, which is about no flow that is known: those that are have no description.

@@ -81,6 +81,8 @@ extension InMemoryDataPlane {
     switch arrival.origin {
     case .pod: return source.kind == ADDRESS_LOCAL_POD.rawValue && interface(inSlot: source.index) == arrival.input
     case .tunnel where arrival.tuple.isReturned: return true
+    // From the node's own address it is an answer to a pod that has left with it, or a socket's, of which nothing is known.
+    case .tunnel where source.kind == ADDRESS_THIS_NODE.rawValue: return flows[arrival.tuple.reversed] != nil
     case .network, .tunnel:
       return !tables.isAbsentPod(arrival.tuple.source) && source.kind != ADDRESS_LOCAL_POD.rawValue
         && source.kind != ADDRESS_THIS_NODE.rawValue
@@ -95,7 +97,9 @@ extension InMemoryDataPlane {
     case ADDRESS_SERVICE: return arrival.tuple.protocol.hasPorts ? arrival.packet.refusal : .dropped(.serviceAddress)
     case ADDRESS_EXTERNAL where arrival.isPing: return .dropped(.serviceAddress)
     case ADDRESS_UNKNOWN where tables.has(PREFIX_SERVICE, destination): return .dropped(.serviceAddress)
-    default: return nil
+    case ADDRESS_LOCAL_POD, ADDRESS_THIS_NODE: return nil
+    // What another node has sent here goes no further.
+    default: return arrival.isThroughTunnel ? .dropped(.noLocalBackend) : nil
     }
   }
 
@@ -129,7 +133,7 @@ extension InMemoryDataPlane {
     guard arrival.isThroughTunnel, tables.frontend(tuple) == nil, !tables.has(PREFIX_POD, tuple.destination),
       tables.kind(tuple.destination) != ADDRESS_LOCAL_POD
     else { return tuple }
-    tuple.destination = ownAddress(arrival.family)
+    tuple.destination = IPAddress(arrival.family == .ipv4 ? settings.node_port4 : settings.node_port6)
     return tuple
   }
 

@@ -136,9 +136,11 @@ public final class InMemoryDataPlane: DataPlane {
   }
 
   private func updateNode() -> [DataPlaneProblem] {
-    cluster.describeNode(in: &settings, usesOverlay: options.usesOverlay)
+    cluster.describeNode(
+      in: &settings, usesOverlay: options.usesOverlay,
+      nodePortAddresses: cluster.node.map(options.configuration.nodePortAddresses) ?? [])
     var problems = reporting("other nodes") {
-      try nodes.update(cluster.otherNodes, mtu: { UInt32(Tunnel.innerMTU(1_500, $0)) }) { _ in
+      try nodes.update(cluster.otherNodes, from: cluster.node, mtu: { UInt32(Tunnel.innerMTU(1_500, $0)) }) { _ in
         ModelledFlow.networkInterface
       }
       try prefixes.replace(

@@ -61,8 +61,11 @@ struct ModelledFlow {
     return partner
   }
 
-  /// Whether a pod of this node has opened it, and this half is its packets'.
-  var isOpenedByPod: Bool { isOpener && !isByStack && input != Self.network && input != Self.host }
+  /// Whether a pod of this node has opened it, this half is its packets', and they leave as they are, as `tuple`.
+  func leavesAsItIs(_ tuple: FlowTuple) -> Bool {
+    isOpener && !isByStack && input != Self.network && input != Self.host && !isToHost && endpoint == 0
+      && tunnelNode == 0 && translated == tuple
+  }
 
   /// Packets of this half come from the network.
   static let network = InterfaceIndex(UInt32(0))

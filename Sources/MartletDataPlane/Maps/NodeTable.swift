@@ -27,17 +27,19 @@ final class NodeTable {
     }
   }
 
-  /// Writes where `others` can be reached: by which interface, if that is known, and the most that a packet through the
-  /// tunnel may have.
+  /// Writes where `others` can be reached from `own`: by which interface, if that is known, and the most that a packet
+  /// through the tunnel may have. Both ends of a tunnel choose the same family, the first that both nodes list.
   ///
   /// A node that is gone keeps its number, with no way to it.
   func update(
-    _ others: [Node], mtu: (AddressFamily) -> UInt32, interface: (IPAddress) -> InterfaceIndex?
+    _ others: [Node], from own: Node?, mtu: (AddressFamily) -> UInt32, interface: (IPAddress) -> InterfaceIndex?
   ) throws(BPFError) {
     var wanted: [UInt32: node] = [:]
     for other in others {
       let number = numbers.number(of: other.name)
-      guard number != 0, let address = other.address(.ipv4) ?? other.address(.ipv6) else { continue }
+      let common = AddressFamily.allCases.first { own?.address($0) != nil && other.address($0) != nil }
+      guard number != 0, let address = common.flatMap(other.address) ?? other.address(.ipv4) ?? other.address(.ipv6)
+      else { continue }
       wanted[number] = node(
         address: ip_address(address), name: NodeNumbers.hash(other.name), mtu: mtu(address.family),
         ifindex: interface(address)?.rawValue ?? 0)
