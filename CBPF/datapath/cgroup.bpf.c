@@ -81,7 +81,7 @@ static __always_inline int choose_for_stream(struct bpf_sock_addr *ctx, const st
 	result = choose_of(frontend, asked, CLIENT_OF_NODE, &choice);
 	if (result != SERVICE_CHOSEN)
 		return result;
-	*given = backend_peer(&choice.backend, choice.service, 0);
+	*given = backend_peer(&choice, 0);
 	return remember_stream(ctx, &peer, given) ? SERVICE_NONE : SERVICE_CHOSEN;
 }
 
@@ -112,7 +112,7 @@ static __always_inline int choose_for_datagram(struct bpf_sock_addr *ctx, const 
 		result = choose_of(frontend, asked, CLIENT_OF_NODE, &choice);
 		if (result != SERVICE_CHOSEN)
 			return result;
-		*given = backend_peer(&choice.backend, choice.service, generation);
+		*given = backend_peer(&choice, generation);
 	}
 	return remember_datagram(socket, &peer, given, recalled) ? SERVICE_NONE : SERVICE_CHOSEN;
 }

@@ -3,9 +3,9 @@
 #ifndef MARTLET_SOCKET_PEER_H
 #define MARTLET_SOCKET_PEER_H
 
-#include "affinity.h"
 #include "layout/socket.h"
 #include "revocation.h"
+#include "service.h"
 
 /* Lives and dies with the socket. */
 struct {
@@ -28,14 +28,13 @@ static __always_inline bool same_peer(const struct socket_peer *a, const struct 
 	return a->port == b->port && address_equal(a->address, b->address);
 }
 
-/* A backend that has been chosen for a service when the services were of this generation. */
-static __always_inline struct socket_peer backend_peer(const struct backend *backend, __u32 service,
-						       __u32 service_generation)
+/* The backend that has been chosen when the services were of this generation. */
+static __always_inline struct socket_peer backend_peer(const struct service_choice *choice, __u32 service_generation)
 {
 	return (struct socket_peer){
-		.address = backend->address,
-		.port = backend->port,
-		.service = service,
+		.address = choice->backend.address,
+		.port = choice->backend.port,
+		.service = choice->service,
 		.service_generation = service_generation,
 	};
 }

@@ -46,13 +46,16 @@ enum ObjectKind: String, CaseIterable {
 
   /// The kind of that name in the same group, if `apiVersion` is none of its versions.
   init?(ofAnotherVersion apiVersion: String, kind: String) {
-    func group(_ version: String) -> Substring { version.split(separator: "/").first ?? "" }
+    let group = Self.group(of: apiVersion)
     let known = Self.allCases.first { candidate in
-      candidate.kind == kind && candidate.apiVersions.contains { group($0) == group(apiVersion) }
+      candidate.kind == kind && candidate.apiVersions.contains { Self.group(of: $0) == group }
     }
     guard let known else { return nil }
     self = known
   }
+
+  /// The API group that a version is of.
+  static func group(of apiVersion: String) -> String { apiVersion.split(separator: "/").first.map(String.init) ?? "" }
 
   /// The kind that is written like `kind` but for the case of its letters.
   static func meant(by kind: String) -> String? {

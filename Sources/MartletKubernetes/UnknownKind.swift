@@ -17,7 +17,7 @@ enum UnknownKind {
   /// Whether objects of this kind may be a policy that is written wrongly: their group is one of policies, and the kind
   /// none of the group's others.
   static func mayBePolicy(apiVersion: String, kind: String) -> Bool {
-    let group = apiVersion.split(separator: "/").first.map(String.init) ?? ""
+    let group = ObjectKind.group(of: apiVersion)
     if kind == "NetworkPolicy", group == "extensions" { return true }
     return groups[group].map { !$0.contains(kind) } ?? false
   }

@@ -14,11 +14,10 @@
 /* One end of a socket's conversation with a service. */
 struct socket_peer {
 	struct ip_address address;
-	__be16 port; /* network byte order */
-	__u16 reserved;
 	__u32 service;		  /* of a backend: id of the service port that it was given for */
 	__u32 service_generation; /* of a backend: what the services were when it was given */
-	__u32 unused;
+	__be16 port;		  /* network byte order */
+	__u8 reserved[6];
 };
 
 /* Map `stream_peers`: storage of a TCP socket that was connected through a service. */

@@ -47,8 +47,7 @@ enum ProbeFrame {
 
   /// What an ICMP error quotes: a datagram of nobody's, to whom the error comes from.
   private static func quotation(_ packet: PolicyPacket) -> [UInt8] {
-    let type = packet.destinationPort >> 8
-    guard packet.protocol == .icmp ? [3, 11, 12].contains(type) : (1...4).contains(type) else { return [] }
+    guard packet.described.isICMPError else { return [] }
     let quoted = PolicyPacket(from: packet.destination, to: packet.source, .udp, sourcePort: 9, destinationPort: 9)
     return header(quoted, length: 8) + word(9) + word(9) + word(8) + [0, 0]
   }

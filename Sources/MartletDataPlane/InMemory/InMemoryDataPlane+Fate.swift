@@ -153,7 +153,7 @@ extension PacketFate {
 
 extension PacketDescription {
   /// Whether it is a message that quotes the packet it is about.
-  fileprivate var isICMPError: Bool {
+  var isICMPError: Bool {
     guard case .icmp(.other(let type)) = transport else { return false }
     return source.isIPv4 ? [3, 11, 12].contains(type) : (1...4).contains(type)
   }
