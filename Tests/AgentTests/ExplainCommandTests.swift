@@ -107,6 +107,11 @@ import Testing
       let result = try scene.explain(
         ["--from", "shop/client", "--to", "shop/web", "--protocol", number, "--family", family])
       #expect(result.status == .exited(0), "\(family) \(number): \(result.errors)")
+      let isIPv4 = family == "ipv4" && number == "icmp"
+      #expect(
+        result.output.hasPrefix(
+          "packet   \(isIPv4 ? "ICMP type 8 code 0 from 10." : "ICMPv6 type 128 code 0 from fd65:")"),
+        "\(family) \(number): \(result.output)")
     }
   }
 
